@@ -1,0 +1,57 @@
+//! The control words: an `Array<u64>`, each word its own aligned store, so that a reader never sees half of one.
+
+/// Index of a control word in the `CONTROL` map.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// CLOCK_MONOTONIC, nanoseconds, of the manager's last reconcile; 0 = told to stop forwarding.
+    Heartbeat = 0,
+    /// Live policy generation; 0 = none yet, everything is `not-ready`. Its parity selects the inner maps.
+    Generation = 1,
+    /// Effective ageing time in nanoseconds.
+    AgeingNs = 2,
+    /// Bits: [`LEARNING`], [`USERSPACE_DATAPATH`].
+    Flags = 3,
+    /// [`PolicyMeta`] of even generations.
+    MetaEven = 4,
+    /// [`PolicyMeta`] of odd generations.
+    MetaOdd = 5,
+    /// ifindex of the bridge's own device: frames that the host routed carry it on egress.
+    BridgeIfindex = 6,
+    /// Stations that found the FDB full (not their port's quota), counted by the programs.
+    FdbFull = 7,
+}
+
+/// Number of control words.
+pub const SLOTS: u32 = 8;
+/// `Flags`: learn stations in the kernel programs.
+pub const LEARNING: u64 = 1;
+/// `Flags`: the slow path re-sends frames from user space, so that they reach egress with `ingress_ifindex` 0.
+pub const USERSPACE_DATAPATH: u64 = 2;
+/// A heartbeat older than this means that the manager is gone (design section 1).
+pub const HEARTBEAT_STALE_NS: u64 = 5_000_000_000;
+
+/// What goes with one policy generation besides its maps, packed into one control word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PolicyMeta {
+    /// Row length of the pair matrix: number of zones + 1.
+    pub stride: u16,
+    /// `other_ethertypes = "drop"`.
+    pub drop_other_ethertypes: bool,
+    /// Some rule is stateful: flows need looking up.
+    pub stateful: bool,
+}
+
+impl PolicyMeta {
+    /// The control word.
+    #[inline(always)]
+    pub const fn pack(self) -> u64 {
+        self.stride as u64 | (self.drop_other_ethertypes as u64) << 16 | (self.stateful as u64) << 17
+    }
+
+    /// From the control word.
+    #[inline(always)]
+    pub const fn unpack(word: u64) -> Self {
+        Self { stride: word as u16, drop_other_ethertypes: word >> 16 & 1 == 1, stateful: word >> 17 & 1 == 1 }
+    }
+}

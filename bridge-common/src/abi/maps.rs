@@ -1,0 +1,91 @@
+//! Names of the maps (as in the BPF object and as pinned) and their default capacities.
+
+/// Per-host control words, see [`super::control`]. `Array<u64>`.
+pub const CONTROL: &str = "CONTROL";
+/// ifindex (`u32`) to port slot (`u32`). `HashMap`.
+pub const SLOTS: &str = "SLOTS";
+/// Port slot to [`super::Port`]. `Array`.
+pub const PORTS: &str = "PORTS";
+/// [`super::StationKey`] to [`super::Station`]. `HashMap`.
+pub const FDB: &str = "FDB";
+/// [`super::GuardKey`] to `u32` 1: addresses that a guarded station may use. `HashMap`.
+pub const GUARD: &str = "GUARD";
+/// Two inner LPM tries, one for each generation parity: IPv4 prefix to [`super::ZoneEntry`].
+pub const ZONES4: &str = "ZONES4";
+/// As [`ZONES4`], for IPv6.
+pub const ZONES6: &str = "ZONES6";
+/// Two inner arrays of [`super::Pair`], indexed by `from * stride + to`.
+pub const PAIRS: &str = "PAIRS";
+/// Two inner LPM tries: [`super::L4Data`] to [`super::RuleWord`].
+pub const L4: &str = "L4";
+/// [`super::FlowKey`] to [`super::Flow`]. `HashMap`.
+pub const FLOWS: &str = "FLOWS";
+/// Port slot to [`super::Usage`], written by the programs only. `Array`.
+pub const USED: &str = "USED";
+/// Port slot to [`super::Usage`], written by the manager only. `Array`.
+pub const FREED: &str = "FREED";
+/// Port slot to [`super::PortCounters`]. `PerCpuArray`.
+pub const COUNTERS: &str = "COUNTERS";
+/// Rule slot to [`super::Cell`]. `PerCpuArray`.
+pub const RULES: &str = "RULES";
+/// Port slot to the device that XDP redirects to. `DevMap`.
+pub const TARGETS: &str = "TARGETS";
+/// The last verdict taken on this CPU, when `RECORD_VERDICT` is set at load. `PerCpuArray<u64>` of one.
+pub const LAST_VERDICT: &str = "LAST_VERDICT";
+
+/// Every map, in the order of their declaration.
+pub const ALL: [&str; 16] = [
+    CONTROL,
+    SLOTS,
+    PORTS,
+    FDB,
+    GUARD,
+    ZONES4,
+    ZONES6,
+    PAIRS,
+    L4,
+    FLOWS,
+    USED,
+    FREED,
+    COUNTERS,
+    RULES,
+    TARGETS,
+    LAST_VERDICT,
+];
+
+/// Capacities that the `[limits]` table of the topology file may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Limits {
+    /// Stations in the FDB, static, host and learned together.
+    pub stations: u32,
+    /// Learned stations on one port; uplinks are not limited.
+    pub stations_per_port: u32,
+    /// Managed ports.
+    pub ports: u32,
+    /// Stateful flows; one port may hold an eighth of them.
+    pub flows: u32,
+    /// Prefixes of all zones, and the host's own addresses, for each address family.
+    pub prefixes: u32,
+    /// Named zones.
+    pub zones: u32,
+    /// Rules, the default not counted.
+    pub rules: u32,
+}
+
+/// The defaults of design section 5.
+pub const DEFAULT_LIMITS: Limits = Limits {
+    stations: 65_536,
+    stations_per_port: 1024,
+    ports: 256,
+    flows: 131_072,
+    prefixes: 10_000,
+    zones: 256,
+    rules: 1024,
+};
+
+/// Largest number of [`super::L4Data`] entries of one generation.
+pub const L4_ENTRIES: u32 = 1 << 20;
+/// Stations that the guard knows addresses of, each address one entry.
+pub const GUARD_ENTRIES: u32 = 65_536;
+/// Host addresses come on top of `limits.prefixes` in the zone tries.
+pub const HOST_ADDRESSES: u32 = 1024;

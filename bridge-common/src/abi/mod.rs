@@ -1,0 +1,42 @@
+//! The binary interface between the kernel programs and user space.
+//!
+//! Everything here exists once: map names, capacities, key and value layouts, reasons and their numbers. Values are
+//! `repr(C)`, integers and byte arrays with explicit padding, host byte order unless a field says otherwise.
+//! Must not: decide, parse, allocate.
+
+pub mod control;
+pub mod counters;
+pub mod flow;
+pub mod maps;
+pub mod policy;
+pub mod port;
+pub mod reason;
+pub mod station;
+
+pub use control::*;
+pub use counters::*;
+pub use flow::*;
+pub use policy::*;
+pub use port::*;
+pub use reason::*;
+pub use station::*;
+
+/// Sizes of every shared layout. It goes into the ABI id, so that a manager never takes over maps of another shape.
+pub const LAYOUT: [usize; 13] = [
+    LAYOUT_VERSION,
+    size_of::<Port>(),
+    size_of::<StationKey>(),
+    size_of::<Station>(),
+    size_of::<GuardKey>(),
+    size_of::<FlowKey>(),
+    size_of::<Flow>(),
+    size_of::<Pair>(),
+    size_of::<L4Data>(),
+    size_of::<PortCounters>(),
+    size_of::<Cell>(),
+    size_of::<Usage>(),
+    control::SLOTS as usize,
+];
+
+/// Raised by hand when a field changes its meaning but not its size.
+const LAYOUT_VERSION: usize = 1;

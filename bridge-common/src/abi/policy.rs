@@ -1,0 +1,58 @@
+//! The lowered policy: what user space makes of zones and rules, in a form with no loop over rules.
+//!
+//! An address gives a zone by longest prefix; the pair (from, to) gives a [`Pair`]; a pair whose decision depends on
+//! protocol or port names a *class*, and (class, protocol, port) gives the rule by longest prefix. Pairs with the same
+//! rules share a class, so that the tables stay small whatever the number of zones.
+
+/// Zone of an address: the number in the low 16 bits (0 = in no zone), [`ZONE_HOST`] above.
+pub type ZoneEntry = u32;
+/// The address is one of the host's own.
+pub const ZONE_HOST: ZoneEntry = 1 << 16;
+
+/// A decided rule in one word: slot in bits 0..16 (0 = the default), then the `RULE_*` bits.
+pub type RuleWord = u32;
+/// The frame may pass.
+pub const RULE_ALLOW: RuleWord = 1 << 16;
+/// An allowed frame opens a flow, whose exact reverse passes.
+pub const RULE_STATEFUL: RuleWord = 1 << 17;
+/// Only as the value of a port-less key: the decision varies with the port, which this frame does not show.
+pub const RULE_NEEDS_PORTS: RuleWord = 1 << 18;
+/// Set in every filled word: a zero word means that the map is not filled.
+pub const RULE_VALID: RuleWord = 1 << 31;
+
+/// What holds for frames from one zone to another.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Pair {
+    /// The decision where no class entry says otherwise.
+    pub word: RuleWord,
+    /// Class to look up in the L4 trie, 0 = none: `word` holds for every protocol.
+    pub class: u16,
+    /// `PAIR_*` bits.
+    pub flags: u16,
+}
+const _: () = assert!(size_of::<Pair>() == 8);
+
+/// The opposite direction has a stateful rule: a frame of this pair may be the reverse of a live flow.
+pub const PAIR_REVERSE_STATEFUL: u16 = 1;
+
+/// Data of a key of the L4 trie (after the prefix length), compared from the first bit on. Six bytes, no padding.
+///
+/// Layout: class (2, big-endian), protocol (1), port-less marker (1: 0 = has a port, 1 = has none), port (2, big-endian).
+/// Prefix lengths: 32 for "this protocol, any port" and for port-less keys, 32 + n for a port prefix of n bits.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct L4Data {
+    /// Class, big-endian.
+    pub class: [u8; 2],
+    /// IP protocol number.
+    pub proto: u8,
+    /// 0 = the port counts, 1 = the frame has none.
+    pub portless: u8,
+    /// Destination port, big-endian, 0 when port-less.
+    pub port: [u8; 2],
+}
+const _: () = assert!(size_of::<L4Data>() == 6);
+
+/// Full length of an [`L4Data`] key in bits.
+pub const L4_BITS: u32 = 48;

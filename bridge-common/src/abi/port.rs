@@ -1,0 +1,56 @@
+//! Managed ports.
+
+/// Slot 0 stands for "no managed port": the host, and ports that are not ours. Managed ports have 1..=limits.ports.
+pub const NO_PORT: u16 = 0;
+
+/// One managed port, indexed by its slot.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Port {
+    /// Interface index in the manager's network namespace.
+    pub ifindex: u32,
+    /// The interface's MTU: bytes after the Ethernet header (and after one VLAN tag).
+    pub mtu: u32,
+    /// `PORT_*` bits.
+    pub flags: u32,
+    /// How many stations may be learned here; `u32::MAX`: unlimited.
+    pub station_limit: u32,
+    /// How many flows may be opened from here.
+    pub flow_limit: u32,
+}
+const _: () = assert!(size_of::<Port>() == 20);
+
+/// A member of the bridge. Without it every frame is dropped as `not-member`.
+pub const PORT_MEMBER: u32 = 1;
+/// May take part in forwarding. Without it frames are policed and punted.
+pub const PORT_ELIGIBLE: u32 = 2;
+/// Administratively up with carrier.
+pub const PORT_RUNNING: u32 = 4;
+/// Only bound stations may send, with their own addresses.
+pub const PORT_GUARD: u32 = 8;
+/// A tap or veth: frames may carry partial checksums that XDP would lose.
+pub const PORT_VIRTUAL: u32 = 16;
+/// Can take frames redirected by XDP.
+pub const PORT_XDP_TARGET: u32 = 32;
+/// A TC ingress program of ours runs behind the XDP program: what XDP does not finish, TC judges and counts.
+pub const PORT_TC_BEHIND: u32 = 64;
+
+impl Port {
+    /// Whether all of `bits` are set.
+    #[inline(always)]
+    pub const fn is(&self, bits: u32) -> bool {
+        self.flags & bits == bits
+    }
+}
+
+/// How much of a port's quotas is in use: two counters that only grow (wrapping), each with one writing side.
+/// In use = the programs' counter less the manager's.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Learned stations.
+    pub stations: u32,
+    /// Open flows.
+    pub flows: u32,
+}
+const _: () = assert!(size_of::<Usage>() == 8);

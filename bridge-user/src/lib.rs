@@ -1,0 +1,9 @@
+//! fastbridge's manager: from sources to a desired state, from a diff to operations, from counters to people.
+//!
+//! Data flows one way:
+//! `source` snapshots -> `topology` + `policy` -> `desired` -> `plan` -> `reconcile` (the one executor) -> `dataplane`.
+//! `desired` and `plan` read no clock and no environment. aya is imported only under `dataplane`.
+
+pub mod policy;
+pub mod source;
+pub mod topology;

@@ -1,0 +1,112 @@
+//! Sources: what the host, Open vSwitch and files say is there. Each gives whole snapshots; a partial one is an error.
+
+use std::net::IpAddr;
+
+/// What netlink shows of the manager's network namespace, in one consistent look.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HostSnapshot {
+    /// Every link.
+    pub links: Vec<Link>,
+    /// Every address of the host (of every interface, loopback's excluded), whatever its scope.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// One network interface.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Link {
+    /// Interface index.
+    pub ifindex: u32,
+    /// Name.
+    pub name: String,
+    /// MAC address, if it is an Ethernet device.
+    pub mac: Option<[u8; 6]>,
+    /// MTU in bytes.
+    pub mtu: u32,
+    /// Administratively up with carrier (IFF_UP and IFF_LOWER_UP).
+    pub running: bool,
+    /// ifindex of the master device.
+    pub master: Option<u32>,
+    /// What kind of device.
+    pub kind: LinkKind,
+    /// State as a port of a Linux bridge.
+    pub bridge_port: Option<BridgePort>,
+    /// Of a Linux bridge itself.
+    pub bridge: Option<LinuxBridge>,
+    /// Whether another program than ours sits on XDP or the qdisc is not the default is looked at elsewhere; this is
+    /// the netdev family's `xdp-features` NDO_XMIT bit (`None`: the kernel does not tell).
+    pub xdp_target: Option<bool>,
+}
+
+/// Device kinds that matter to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkKind {
+    /// A tap.
+    Tap,
+    /// A veth end.
+    Veth,
+    /// A Linux bridge.
+    Bridge,
+    /// Anything else, NICs included.
+    Other,
+}
+
+/// A Linux bridge port's own settings (IFLA_BRPORT_*).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BridgePort {
+    /// BR_STATE_*: 3 = forwarding.
+    pub state: u8,
+    /// Isolated.
+    pub isolated: bool,
+    /// Locked.
+    pub locked: bool,
+    /// Hairpin mode.
+    pub hairpin: bool,
+    /// Learning.
+    pub learning: bool,
+    /// Neighbour suppression.
+    pub neigh_suppress: bool,
+}
+
+/// A Linux bridge's own settings (IFLA_BR_*).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinuxBridge {
+    /// Seconds.
+    pub ageing_time: u32,
+    /// vlan_filtering.
+    pub vlan_filtering: bool,
+    /// Any of nf_call_iptables, nf_call_ip6tables, nf_call_arptables.
+    pub nf_call: bool,
+}
+
+/// What ovsdb-server says of one bridge.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OvsSnapshot {
+    /// `None`: no bridge of that name.
+    pub bridge: Option<OvsBridge>,
+}
+
+/// One OVS bridge.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OvsBridge {
+    /// `datapath_type = netdev`: the userspace datapath.
+    pub userspace: bool,
+    /// `other_config:mac-aging-time`, seconds; 300 when unset.
+    pub ageing_time: u32,
+    /// Interfaces of its ports.
+    pub interfaces: Vec<OvsInterface>,
+    /// Why the whole bridge must not be accelerated, in words; empty = eligible.
+    pub ineligible: Vec<String>,
+}
+
+/// One interface of a port of an OVS bridge.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OvsInterface {
+    /// Name.
+    pub name: String,
+    /// OVSDB `type`: empty = system, `internal`, `patch`, `afxdp`, `vxlan`, `dpdk`...
+    pub kind: String,
+    /// `ifindex` column, if any.
+    pub ifindex: Option<u32>,
+    /// Why this port must not be accelerated, in words (bond, tag, trunks, ...); empty = eligible.
+    pub ineligible: Vec<String>,
+}
