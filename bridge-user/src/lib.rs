@@ -4,6 +4,7 @@
 //! `source` snapshots -> `topology` + `policy` -> `desired` -> `plan` -> `reconcile` (the one executor) -> `dataplane`.
 //! `desired` and `plan` read no clock and no environment. aya is imported only under `dataplane`.
 
+pub mod dataplane;
 pub mod policy;
 pub mod source;
 pub mod topology;
