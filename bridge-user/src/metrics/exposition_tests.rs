@@ -8,6 +8,8 @@ use std::{
     process::{Command, Stdio},
 };
 
+use bridge_common::abi::{Drop, Punt};
+
 use super::*;
 use crate::metrics::{fixture, snapshot::PortTallies};
 
@@ -151,4 +153,19 @@ fn the_packaged_dashboard_is_json_and_names_metrics_that_exist() {
     let page = render(&fixture::snapshot()).unwrap();
     let unknown: Vec<_> = named(&text).difference(&names(&page)).copied().collect();
     assert!(unknown.is_empty(), "grafana.json names what /metrics does not have: {unknown:?}");
+}
+
+#[test]
+fn the_readme_names_every_reason_and_shows_lines_that_exist() {
+    let readme = std::fs::read_to_string(packaging("../README.md")).unwrap();
+    let reasons = Punt::ALL.iter().map(|reason| reason.name()).chain(Drop::ALL.iter().map(|reason| reason.name()));
+    for reason in reasons {
+        assert!(readme.contains(&format!("`{reason}`")), "README.md does not explain `{reason}`");
+    }
+    let page = render(&fixture::snapshot()).unwrap();
+    let shown: Vec<_> = readme.lines().filter(|line| line.starts_with("fastbridge_")).collect();
+    assert!(!shown.is_empty());
+    for line in shown {
+        assert!(page.lines().any(|found| found == line), "README.md shows `{line}`, which /metrics does not");
+    }
 }
