@@ -10,7 +10,8 @@ mod process;
 mod setup;
 mod test;
 
-use anyhow::Result;
+use std::process::ExitCode;
+
 use clap::Parser;
 
 /// Build, test and install fastbridge.
@@ -24,12 +25,20 @@ enum Verb {
     Install(install::Install),
 }
 
-fn main() -> Result<()> {
-    match Verb::parse() {
+fn main() -> ExitCode {
+    let done = match Verb::parse() {
         Verb::Setup(verb) => verb.run(),
         Verb::Build(verb) => verb.run(),
         Verb::Test(verb) => verb.run(),
         Verb::Ci(verb) => verb.run(),
         Verb::Install(verb) => verb.run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // A sentence, not a backtrace: these errors are for the person at the keyboard.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -73,7 +73,9 @@ impl Setup {
         }
         if find("rustup").is_none() {
             bail!(
-                "rustup is missing, and the BPF programs are built with its toolchains; install it from https://rustup.rs"
+                "rustup is missing; get it from https://rustup.rs, then run this again, or install:
+{}",
+                by_hand(&missing)
             );
         }
         if !missing.components.is_empty() {

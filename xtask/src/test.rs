@@ -20,7 +20,7 @@ pub(crate) struct Test {
     /// Only the tests: neither format nor lints.
     #[arg(long)]
     no_lint: bool,
-    /// Passed on to `cargo test`, e.g. `-p bridge-common`, or `-- --nocapture name`.
+    /// Passed on to `cargo test`, e.g. `-p bridge-common`, or a part of a test's name.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }

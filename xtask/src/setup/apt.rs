@@ -26,11 +26,10 @@ pub(crate) fn update() -> Result<()> {
 
 /// Whether the sources offer every one of `packages`.
 pub(crate) fn has_all(packages: &[&str]) -> bool {
-    let offered = |package: &&str| {
+    packages.iter().all(|package| {
         let output = Command::new("apt-cache").args(["show", "--no-all-versions", package]).output();
         output.is_ok_and(|output| output.status.success() && !output.stdout.is_empty())
-    };
-    packages.iter().all(|package| offered(&package))
+    })
 }
 
 /// Installs `packages`; the services among them are neither started nor enabled.
