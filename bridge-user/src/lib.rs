@@ -4,7 +4,9 @@
 //! `source` snapshots -> `topology` + `policy` -> `desired` -> `plan` -> `reconcile` (the one executor) -> `dataplane`.
 //! `desired` and `plan` read no clock and no environment. aya is imported only under `dataplane`.
 
+pub mod cli;
 pub mod dataplane;
+pub mod metrics;
 pub mod policy;
 pub mod source;
 pub mod topology;
