@@ -18,9 +18,6 @@ mod op;
 mod remove;
 mod slots;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;

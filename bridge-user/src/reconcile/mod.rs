@@ -4,8 +4,6 @@
 //! read a clock, decide what is desired.
 
 #[cfg(test)]
-mod fake;
-#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;

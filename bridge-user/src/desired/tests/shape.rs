@@ -59,7 +59,8 @@ fn hooks_by_choice_and_datapath() {
 
 #[test]
 fn each_linux_setting_that_we_cannot_copy_makes_a_port_ineligible_and_says_why() {
-    let changes: [(fn(&mut BridgePort), &str); 6] = [
+    type Change = fn(&mut BridgePort);
+    let changes: [(Change, &str); 6] = [
         (|port| port.state = 2, "forwarding"),
         (|port| port.isolated = true, "isolated"),
         (|port| port.locked = true, "locked"),
