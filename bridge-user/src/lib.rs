@@ -7,6 +7,9 @@
 pub mod cli;
 pub mod dataplane;
 pub mod metrics;
+pub mod desired;
+pub mod plan;
 pub mod policy;
+pub mod reconcile;
 pub mod source;
 pub mod topology;

@@ -83,6 +83,9 @@ pub struct LinuxBridge {
 pub struct OvsSnapshot {
     /// `None`: no bridge of that name.
     pub bridge: Option<OvsBridge>,
+    /// Names of the interfaces of every *other* bridge's ports. Netlink shows no master for those of a userspace
+    /// datapath, and they must not be taken for interfaces that belong to nothing yet.
+    pub elsewhere: Vec<String>,
 }
 
 /// One OVS bridge.
