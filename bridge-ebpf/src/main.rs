@@ -1,7 +1,11 @@
 #![no_std]
 #![no_main]
-use aya_ebpf::{macros::xdp, programs::XdpContext, bindings::xdp_action};
+use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 #[xdp]
-fn fb_xdp(_c: XdpContext) -> u32 { xdp_action::XDP_PASS }
+fn fb_xdp(_c: XdpContext) -> u32 {
+    xdp_action::XDP_PASS
+}
 #[panic_handler]
-fn panic(_: &core::panic::PanicInfo) -> ! { loop {} }
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    loop {}
+}
