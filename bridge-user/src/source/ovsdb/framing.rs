@@ -92,7 +92,6 @@ mod tests {
         let mut endless = vec![b'['; MAX_MESSAGE];
         endless[0] = b'{';
         assert!(matches!(framer(&endless).next(), Err(OvsdbError::TooMuch(_))));
-        assert!(framer(&endless[..MAX_MESSAGE - 1]).next().unwrap().is_none());
     }
 
     proptest! {
