@@ -1,5 +1,9 @@
 //! Sources: what the host, Open vSwitch and files say is there. Each gives whole snapshots; a partial one is an error.
 
+pub mod netlink;
+pub mod openflow;
+pub mod ovsdb;
+
 use std::net::IpAddr;
 
 /// What netlink shows of the manager's network namespace, in one consistent look.
@@ -110,6 +114,8 @@ pub struct OvsInterface {
     pub kind: String,
     /// `ifindex` column, if any.
     pub ifindex: Option<u32>,
+    /// `ofport` column: its OpenFlow port number (65534 = the bridge's own interface); `None`: not in the datapath.
+    pub ofport: Option<u16>,
     /// Why this port must not be accelerated, in words (bond, tag, trunks, ...); empty = eligible.
     pub ineligible: Vec<String>,
 }
