@@ -2,7 +2,6 @@
 //! one decision of bridge-common, one action and one count out.
 #![no_std]
 #![no_main]
-<<<<<<< HEAD
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 #![cfg_attr(not(target_arch = "bpf"), allow(unused))]
 
@@ -23,14 +22,3 @@ fn panic(_: &core::panic::PanicInfo) -> ! {
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
-=======
-use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
-#[xdp]
-fn fb_xdp(_c: XdpContext) -> u32 {
-    xdp_action::XDP_PASS
-}
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo) -> ! {
-    loop {}
-}
->>>>>>> src

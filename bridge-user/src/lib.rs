@@ -6,8 +6,8 @@
 
 pub mod cli;
 pub mod dataplane;
-pub mod metrics;
 pub mod desired;
+pub mod metrics;
 pub mod plan;
 pub mod policy;
 pub mod reconcile;

@@ -7,29 +7,40 @@ use crate::source::{OvsBridge, OvsInterface, OvsSnapshot};
 /// vswitch.xml, `other_config:mac-aging-time`.
 const DEFAULT_AGEING: u32 = 300;
 
-/// The bridge of this name with all its interfaces. A reference to a row that was never told is an error.
+/// The bridge of this name with all its interfaces, and the names of all others'. A reference to a row that was never
+/// told is an error.
 pub(super) fn snapshot(replica: &Replica, name: &str) -> Result<OvsSnapshot, OvsdbError> {
-    let Some((uuid, bridge)) = replica.bridges.iter().find(|(_, bridge)| bridge.name == name) else {
-        return Ok(OvsSnapshot { bridge: None });
-    };
+    let mut found = None;
+    let mut elsewhere = Vec::new();
+    for (uuid, bridge) in &replica.bridges {
+        let mut interfaces = interfaces(replica, uuid, bridge)?;
+        if bridge.name != name {
+            elsewhere.extend(interfaces.into_iter().map(|interface| interface.name));
+            continue;
+        }
+        interfaces.sort_by(|a, b| a.name.cmp(&b.name));
+        found = Some(OvsBridge {
+            userspace: bridge.datapath_type == "netdev",
+            ageing_time: ageing_time(bridge),
+            interfaces,
+            ineligible: of_bridge(bridge),
+        });
+    }
+    elsewhere.sort();
+    Ok(OvsSnapshot { bridge: found, elsewhere })
+}
+
+fn interfaces(replica: &Replica, uuid: &str, bridge: &Bridge) -> Result<Vec<OvsInterface>, OvsdbError> {
     let mut interfaces = Vec::new();
     for reference in &bridge.ports {
         let port = replica.ports.get(reference).ok_or_else(|| dangling("Bridge", uuid, "port", reference))?;
         for interface in &port.interfaces {
             let found = replica.interfaces.get(interface);
             let found = found.ok_or_else(|| dangling("Port", reference, "interface", interface))?;
-            interfaces.push(ovs_interface(name, port, found));
+            interfaces.push(ovs_interface(&bridge.name, port, found));
         }
     }
-    interfaces.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(OvsSnapshot {
-        bridge: Some(OvsBridge {
-            userspace: bridge.datapath_type == "netdev",
-            ageing_time: ageing_time(bridge),
-            interfaces,
-            ineligible: of_bridge(bridge),
-        }),
-    })
+    Ok(interfaces)
 }
 
 fn dangling(table: &'static str, row: &str, what: &str, reference: &str) -> OvsdbError {
