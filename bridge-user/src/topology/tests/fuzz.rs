@@ -52,7 +52,8 @@ proptest! {
     }
 
     #[test]
-    fn mutated_reference(edits in prop::collection::vec((any::<prop::sample::Index>(), 0..40_usize, fragment()), 1..4)) {
+    fn mutated_reference(edits in prop::collection::vec((any::<prop::sample::Index>(), 0..40_usize, fragment()), 1..4))
+    {
         let mut characters: Vec<char> = REFERENCE.chars().collect();
         for (at, removed, inserted) in edits {
             let at = at.index(characters.len());
