@@ -90,7 +90,11 @@ fn ports_become_few_prefixes() {
 }
 
 #[test]
+<<<<<<< HEAD
 fn a_port_range_before_the_same_word_needs_nothing() {
+=======
+fn a_port_range_behind_its_whole_protocol_needs_nothing() {
+>>>>>>> topo
     let text = rule("a", "any", "any", "proto='tcp'") + &rule("b", "any", "any", "proto='tcp'\nports=['80']");
     let lowered = lowered(&text);
     assert_eq!(lowered.l4.len(), 2, "{:?}", lowered.l4);
@@ -98,6 +102,18 @@ fn a_port_range_before_the_same_word_needs_nothing() {
 }
 
 #[test]
+<<<<<<< HEAD
+=======
+fn ranges_over_every_port_need_no_port() {
+    let mut policy = policy(&rule("all", "any", "any", "proto='udp'\nports=['53']"));
+    policy.rules[0].ports = vec![(0, 99), (50, u16::MAX)];
+    let lowered = lower(&policy, &[], &[]).unwrap();
+    assert_eq!(lowered.word(address("10.0.0.1"), address("10.0.0.2"), 17, None), ALLOW | 1);
+    assert_eq!(lowered.word(address("10.0.0.1"), address("10.0.0.2"), 17, Some(0)), ALLOW | 1);
+}
+
+#[test]
+>>>>>>> topo
 fn pairs_with_the_same_rules_share_a_class() {
     let zones: String = (0..250).map(|z| zone(&format!("z{z}"), "")).collect();
     let any = rule("https", "any", "any", "proto='tcp'\nports=['443']");
