@@ -19,8 +19,9 @@ impl Bpffs {
         let path = Path::new(sweep::RUN_DIR).join(format!("{}-bpf", sweep::fresh_prefix()));
         std::fs::create_dir(&path).map_err(|e| Error::io(format!("cannot create {}", path.display()), e))?;
         let bpffs = Self { path };
-        mount(Some("bpf"), &bpffs.path, Some("bpf"), MsFlags::empty(), Some("mode=0700"))
-            .map_err(|e| Error::io(format!("cannot mount a bpffs on {} (root? CONFIG_BPF_SYSCALL?)", bpffs.path.display()), e))?;
+        mount(Some("bpf"), &bpffs.path, Some("bpf"), MsFlags::empty(), Some("mode=0700")).map_err(|e| {
+            Error::io(format!("cannot mount a bpffs on {} (root? CONFIG_BPF_SYSCALL?)", bpffs.path.display()), e)
+        })?;
         Ok(bpffs)
     }
 

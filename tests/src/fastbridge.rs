@@ -76,7 +76,8 @@ impl Control {
     /// `show WHAT --bridge NAME --json`.
     pub fn show(&self, what: &str) -> Result<Value> {
         let text = run::run(&mut self.command(&["--json", "show", what, "--bridge", &self.bridge])?, None)?;
-        serde_json::from_str(&text).map_err(|e| Error::Invalid(format!("`show {what} --json` is no JSON ({e}): {text}")))
+        serde_json::from_str(&text)
+            .map_err(|e| Error::Invalid(format!("`show {what} --json` is no JSON ({e}): {text}")))
     }
 
     /// `detach --bridge NAME`.
@@ -144,8 +145,12 @@ impl Fastbridge {
                 Ok(())
             }
             (None, status) => {
-                let end = status.map_or_else(|| waited.err().map(|e| e.to_string()).unwrap_or_default(), |s| s.to_string());
-                Err(Error::Invalid(format!("fastbridge did not become ready ({end}); its log:\n{}", self.log().join("\n"))))
+                let end =
+                    status.map_or_else(|| waited.err().map(|e| e.to_string()).unwrap_or_default(), |s| s.to_string());
+                Err(Error::Invalid(format!(
+                    "fastbridge did not become ready ({end}); its log:\n{}",
+                    self.log().join("\n")
+                )))
             }
         }
     }

@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{Signal, kill};
@@ -19,6 +20,8 @@ use crate::run;
 
 /// Where iproute2 keeps named namespaces.
 pub(crate) const NETNS_DIR: &str = "/run/netns";
+
+const LINK_LIMIT: Duration = Duration::from_secs(5);
 
 /// A named network namespace; removed, with the processes left in it, when dropped.
 #[derive(Debug)]
@@ -111,6 +114,19 @@ impl Netns {
     /// The index of an interface inside, or `None`.
     pub fn ifindex(&self, interface: &str) -> Result<Option<u32>> {
         self.enter(|| nix::net::if_::if_nametoindex(interface).ok())
+    }
+
+    /// Waits until an interface carries frames. "Up" alone does not do: the kernel starts a new link's queue, and a bridge its port, when
+    /// the link watch gets to it, up to a second later, and loses what is sent before.
+    pub fn wait_running(&self, interface: &str) -> Result<()> {
+        let mut state = String::new();
+        run::wait_until(&format!("{}/{interface} is running", self.name), LINK_LIMIT, || {
+            state = self.run("ip", &["-d", "-o", "link", "show", "dev", interface]).unwrap_or_else(|e| e.to_string());
+            // A tun device without carrier detection stays in state UNKNOWN.
+            let running = state.contains("state UP") || state.contains("state UNKNOWN");
+            running && (!state.contains("bridge_slave") || state.contains("state forwarding"))
+        })
+        .map_err(|e| Error::Invalid(format!("{e}: {}", state.trim())))
     }
 
     fn open(&self) -> Result<File> {

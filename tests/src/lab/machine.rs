@@ -160,7 +160,10 @@ impl Machine {
     pub(super) fn plug(&self, host: &Netns, slow_path: SlowPath) -> Result<()> {
         let spec = &self.spec;
         if spec.port.len() > NAME_MAX {
-            return Err(Error::Invalid(format!("`{}` is too long for an interface: at most {NAME_MAX} bytes", spec.port)));
+            return Err(Error::Invalid(format!(
+                "`{}` is too long for an interface: at most {NAME_MAX} bytes",
+                spec.port
+            )));
         }
         let (port, mtu, mac) = (&spec.port, spec.mtu, format_mac(spec.mac));
         host.ip(&format!(

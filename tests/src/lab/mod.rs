@@ -121,9 +121,12 @@ impl Lab {
             ("ipv4/conf/default/send_redirects", "0"),
             ("ipv4/conf/all/rp_filter", "0"),
             ("ipv4/conf/default/rp_filter", "0"),
+            // A snooping bridge announces itself to 224.0.0.106 at a random moment.
+            ("ipv4/igmp_link_local_mcast_reports", "0"),
         ] {
             host.sysctl(key, value)?;
         }
+        keep_bridged_frames_from_netfilter(&host)?;
         let ovs = match plan.slow_path {
             SlowPath::OvsUserspace => Some(Ovs::start(&host, &prefix, &plan.bridge)?),
             SlowPath::LinuxBridge => None,
@@ -199,7 +202,10 @@ impl Lab {
 
     /// The machine of that name.
     pub fn machine(&self, name: &str) -> Result<&Machine> {
-        self.machines.iter().find(|m| m.name() == name).ok_or_else(|| Error::Invalid(format!("the lab has no machine `{name}`")))
+        self.machines
+            .iter()
+            .find(|m| m.name() == name)
+            .ok_or_else(|| Error::Invalid(format!("the lab has no machine `{name}`")))
     }
 
     /// Any namespace of the lab: `host`, a machine's name or that of an added one (`router`).
@@ -243,4 +249,16 @@ impl Lab {
     pub fn settle(&self) -> Result<()> {
         self.ovs.as_ref().map_or(Ok(()), Ovs::settle)
     }
+}
+
+/// Kernels with br_netfilter built in start every namespace with it on, unlike a host that has not loaded the module: `inet` rules
+/// would judge bridged frames and malformed ones would vanish. A test that wants it sets the sysctl again.
+fn keep_bridged_frames_from_netfilter(host: &Netns) -> Result<()> {
+    for family in ["iptables", "ip6tables", "arptables"] {
+        let key = format!("bridge/bridge-nf-call-{family}");
+        if std::path::Path::new("/proc/sys/net").join(&key).exists() {
+            host.sysctl(&key, "0")?;
+        }
+    }
+    Ok(())
 }

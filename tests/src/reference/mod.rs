@@ -55,7 +55,8 @@ fn api_lb() -> MachineSpec {
 
 /// The installation after the repair: every machine and `eno1` on one `br0`, the host routing between the subnets.
 pub fn after(slow_path: SlowPath) -> Result<Lab> {
-    let mut lab = machines().into_iter().fold(Lab::builder(slow_path), |builder, machine| builder.machine(machine)).build()?;
+    let mut lab =
+        machines().into_iter().fold(Lab::builder(slow_path), |builder, machine| builder.machine(machine)).build()?;
     route_on_host(&lab, &HOST_ADDRESSES)?;
     add_outside(&mut lab, UPLINK)?;
     lab.add_port(UPLINK)?;
@@ -65,7 +66,9 @@ pub fn after(slow_path: SlowPath) -> Result<Lab> {
 
 /// The installation before the repair: libvirt NAT networks, each an island behind a firewall that rejects or drops.
 pub fn before() -> Result<Lab> {
-    let island = |name: &str| if name.starts_with("freeipa") || name.starts_with("postgresql") { nat::KUBE_02 } else { nat::KUBE_03 };
+    let island = |name: &str| {
+        if name.starts_with("freeipa") || name.starts_with("postgresql") { nat::KUBE_02 } else { nat::KUBE_03 }
+    };
     let mut lab = Lab::builder(SlowPath::LinuxBridge).build()?;
     for (number, bridge) in [nat::KUBE_02, nat::KUBE_03].into_iter().enumerate() {
         lab.add_linux_bridge(bridge, [0x52, 0x54, 0, 0xff, 0xfe, number as u8])?;
@@ -74,7 +77,11 @@ pub fn before() -> Result<Lab> {
         lab.add_machine(spec(machine).bridge(island(machine.0)))?;
     }
     lab.add_machine(api_lb())?;
-    lab.host().ip(&format!("addr add 10.17.3.1/24 dev {}\naddr add 10.17.4.1/24 dev {}", nat::KUBE_02, nat::KUBE_03))?;
+    lab.host().ip(&format!(
+        "addr add 10.17.3.1/24 dev {}\naddr add 10.17.4.1/24 dev {}",
+        nat::KUBE_02,
+        nat::KUBE_03
+    ))?;
     route_on_host(&lab, &["10.17.5.1/24", "192.168.0.2/24"])?;
     add_outside(&mut lab, UPLINK)?;
     lab.add_port(UPLINK)?;
@@ -105,7 +112,9 @@ fn add_outside(lab: &mut Lab, uplink: &str) -> Result<()> {
         router.sysctl(key, "0")?;
     }
     router.sysctl("ipv4/ip_forward", "1")?;
-    router.ip("addr add 192.168.0.1/24 dev lan0\naddr add 203.0.113.1/24 dev wan0\nroute add 10.17.0.0/16 via 192.168.0.2")?;
+    router.ip(
+        "addr add 192.168.0.1/24 dev lan0\naddr add 203.0.113.1/24 dev wan0\nroute add 10.17.0.0/16 via 192.168.0.2",
+    )?;
     lab.netns("internet")?.ip("addr add 203.0.113.8/24 dev eth0\nroute add default via 203.0.113.1")?;
     Ok(())
 }
