@@ -14,9 +14,9 @@ fn main() -> Result<()> {
     let features: &[&str] = if std::env::var_os("CARGO_FEATURE_TRACE").is_some() { &["trace"] } else { &[] };
     let toolchain = toolchain();
     if toolchain == "bpf" {
-        // A prebuilt `core` needs no build-std; unstable features stay confined to aya-ebpf.
+        // A prebuilt `core` needs no build-std; only these two crates may use BPF's inline assembly, which is unstable.
         // SAFETY: build scripts are single-threaded here.
-        unsafe { std::env::set_var("RUSTC_BOOTSTRAP", "aya_ebpf") };
+        unsafe { std::env::set_var("RUSTC_BOOTSTRAP", "aya_ebpf,fastbridge_ebpf") };
     }
     let package = Package { name: "bridge-ebpf", root_dir: ebpf, no_default_features: false, features };
     build_ebpf([package], Toolchain::Custom(&toolchain))

@@ -4,6 +4,12 @@
 //! `source` snapshots -> `topology` + `policy` -> `desired` -> `plan` -> `reconcile` (the one executor) -> `dataplane`.
 //! `desired` and `plan` read no clock and no environment. aya is imported only under `dataplane`.
 
+pub mod cli;
+pub mod dataplane;
+pub mod desired;
+pub mod metrics;
+pub mod plan;
 pub mod policy;
+pub mod reconcile;
 pub mod source;
 pub mod topology;

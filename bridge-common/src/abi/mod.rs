@@ -40,3 +40,18 @@ pub const LAYOUT: [usize; 13] = [
 
 /// Raised by hand when a field changes its meaning but not its size.
 const LAYOUT_VERSION: usize = 1;
+
+/// A map key or value: `repr(C)`, no padding, every bit pattern valid.
+///
+/// # Safety
+/// Exactly that.
+pub unsafe trait Plain: Copy + 'static {}
+
+macro_rules! plain {
+    ($($name:ty),* $(,)?) => { $(
+        // SAFETY: integers and byte arrays with explicit padding, see the size assertion beside each definition.
+        unsafe impl Plain for $name {}
+    )* };
+}
+
+plain!(Port, StationKey, Station, GuardKey, FlowKey, Flow, Pair, L4Data, PortCounters, Cell, Usage);

@@ -36,7 +36,7 @@ const _: () = assert!(size_of::<Pair>() == 8);
 /// The opposite direction has a stateful rule: a frame of this pair may be the reverse of a live flow.
 pub const PAIR_REVERSE_STATEFUL: u16 = 1;
 
-/// Data of a key of the L4 trie (after the prefix length), compared from the first bit on. Six bytes, no padding.
+/// Data of a key of the L4 trie (after the prefix length), compared from the first bit on.
 ///
 /// Layout: class (2, big-endian), protocol (1), port-less marker (1: 0 = has a port, 1 = has none), port (2, big-endian).
 /// Prefix lengths: 32 for "this protocol, any port" and for port-less keys, 32 + n for a port prefix of n bits.
@@ -51,8 +51,10 @@ pub struct L4Data {
     pub portless: u8,
     /// Destination port, big-endian, 0 when port-less.
     pub port: [u8; 2],
+    /// Always 0: the kernel puts the value right behind, and it must be aligned.
+    pub pad: [u8; 2],
 }
-const _: () = assert!(size_of::<L4Data>() == 6);
+const _: () = assert!(size_of::<L4Data>() == 8);
 
-/// Full length of an [`L4Data`] key in bits.
+/// Full length of an [`L4Data`] key in bits, the padding left out.
 pub const L4_BITS: u32 = 48;

@@ -49,8 +49,8 @@ impl Port {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Learned stations.
-    pub stations: u32,
+    pub stations: u64,
     /// Open flows.
-    pub flows: u32,
+    pub flows: u64,
 }
-const _: () = assert!(size_of::<Usage>() == 8);
+const _: () = assert!(size_of::<Usage>() == 16);

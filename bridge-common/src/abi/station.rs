@@ -31,6 +31,27 @@ pub const STATION_STATIC: u16 = 1;
 /// One of the host's own MACs: frames to it belong to the slow path.
 pub const STATION_HOST: u16 = 2;
 
+/// Never in a map: what a look-up that finds nothing gives. A value with all its bytes defined, where an `Option` would
+/// make the compiler move undefined ones about, which the verifier refuses.
+pub const STATION_ABSENT: u16 = 0x8000;
+
+impl Station {
+    /// No such station.
+    pub const ABSENT: Self = Self { seen_ns: 0, port: 0, flags: STATION_ABSENT, pad: 0 };
+
+    /// Whether any of the `STATION_*` bits is set.
+    #[inline(always)]
+    pub const fn is(&self, bits: u16) -> bool {
+        self.flags & bits != 0
+    }
+
+    /// Learned from traffic: there, and neither static nor the host's.
+    #[inline(always)]
+    pub const fn is_learned(&self) -> bool {
+        !self.is(STATION_STATIC | STATION_HOST | STATION_ABSENT)
+    }
+}
+
 /// An address that a guarded station may use.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]

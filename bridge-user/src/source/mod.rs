@@ -1,5 +1,9 @@
 //! Sources: what the host, Open vSwitch and files say is there. Each gives whole snapshots; a partial one is an error.
 
+pub mod netlink;
+pub mod openflow;
+pub mod ovsdb;
+
 use std::net::IpAddr;
 
 /// What netlink shows of the manager's network namespace, in one consistent look.
@@ -83,6 +87,9 @@ pub struct LinuxBridge {
 pub struct OvsSnapshot {
     /// `None`: no bridge of that name.
     pub bridge: Option<OvsBridge>,
+    /// Names of the interfaces of every *other* bridge's ports. Netlink shows no master for those of a userspace
+    /// datapath, and they must not be taken for interfaces that belong to nothing yet.
+    pub elsewhere: Vec<String>,
 }
 
 /// One OVS bridge.
@@ -107,6 +114,8 @@ pub struct OvsInterface {
     pub kind: String,
     /// `ifindex` column, if any.
     pub ifindex: Option<u32>,
+    /// `ofport` column: its OpenFlow port number (65534 = the bridge's own interface); `None`: not in the datapath.
+    pub ofport: Option<u16>,
     /// Why this port must not be accelerated, in words (bond, tag, trunks, ...); empty = eligible.
     pub ineligible: Vec<String>,
 }

@@ -1,0 +1,88 @@
+//! The decision for a frame that leaves the bridge through a managed port.
+//!
+//! Frames that came in through a managed port were judged there. What the host routed or sent, and what came from
+//! ports that are not ours, meets the policy only here.
+
+use super::{
+    EgressDecision, EgressVerdict, Learn, LearnOp, NO_RULE, Scratch, Tables,
+    policy::{self, Live, Side},
+};
+use crate::{
+    abi::{Control, Drop, NO_PORT, STATION_ABSENT, Station, USERSPACE_DATAPATH},
+    wire::{Frame, Packet, is_group, parse_into},
+};
+
+/// Decides what happens to `frame`, which is about to leave through `ifindex` and entered the host's stack by
+/// `ingress_ifindex` (0: made here, or re-sent by user space).
+#[inline(always)]
+pub fn egress<T: Tables, F: Frame>(
+    tables: &T,
+    frame: &F,
+    ifindex: u32,
+    ingress_ifindex: u32,
+    scratch: &mut Scratch,
+) -> EgressDecision {
+    let mut decision = EgressDecision {
+        verdict: EgressVerdict::Skip,
+        slot: NO_PORT,
+        len: frame.len() + if frame.metadata_tag().is_some() { 4 } else { 0 },
+        rule: NO_RULE,
+    };
+    if ingress_ifindex != 0 && tables.slot(ingress_ifindex).is_some() {
+        return decision;
+    }
+    decision.slot = tables.slot(ifindex).unwrap_or(NO_PORT);
+    decision.verdict = match judge(tables, frame, ingress_ifindex, scratch, &mut decision) {
+        Ok(()) => EgressVerdict::Pass,
+        Err(reason) => EgressVerdict::Drop(reason),
+    };
+    decision
+}
+
+#[inline(always)]
+fn judge<T: Tables, F: Frame>(
+    tables: &T,
+    frame: &F,
+    ingress_ifindex: u32,
+    scratch: &mut Scratch,
+    decision: &mut EgressDecision,
+) -> Result<(), Drop> {
+    let live = Live::read(tables).ok_or(Drop::NotReady)?;
+    parse_into(frame, &mut scratch.packet)?;
+    let source = tables.station(&scratch.packet.source);
+    let counts = !judged_before(tables, ingress_ifindex, source);
+    let judged = policy::judge(tables, frame, scratch, live, Side::Egress, NO_PORT);
+    let rule = match &judged {
+        Ok(permit) => permit.rule,
+        Err(denial) => denial.rule,
+    };
+    decision.rule = if counts { rule } else { NO_RULE };
+    if let Err(denial) = judged {
+        return Err(denial.reason);
+    }
+    scratch.learn = distrust(tables, &scratch.packet, source);
+    Ok(())
+}
+
+/// Whether a managed port judged this frame when it came in, so that its rule is counted already: what the bridge
+/// handed to the host for routing, and, beside OVS's userspace datapath (where every frame arrives with ingress 0),
+/// what a station of ours or the host's router sends.
+#[inline(always)]
+fn judged_before<T: Tables>(tables: &T, ingress_ifindex: u32, source: Station) -> bool {
+    if ingress_ifindex != 0 && u64::from(ingress_ifindex) == tables.control(Control::BridgeIfindex) {
+        return true;
+    }
+    tables.control(Control::Flags) & USERSPACE_DATAPATH != 0 && !source.is(STATION_ABSENT)
+}
+
+/// A station of ours whose frame did not come in through a port of ours has moved away. Where user space re-sends
+/// every frame this cannot be told.
+#[inline(always)]
+fn distrust<T: Tables>(tables: &T, packet: &Packet, source: Station) -> Learn {
+    let told_apart = tables.control(Control::Flags) & USERSPACE_DATAPATH == 0;
+    if told_apart && source.is_learned() && !is_group(&packet.source.mac) {
+        Learn { op: LearnOp::Forget, station: source }
+    } else {
+        Learn::default()
+    }
+}

@@ -1,0 +1,121 @@
+//! The decision for a frame that enters the bridge through a managed port.
+
+use super::{
+    Decision, Hook, NO_RULE, Scratch, Tables, Verdict, forward, guard, learn,
+    policy::{self, Live, Permit, Side},
+};
+use crate::{
+    abi::{
+        Drop, NO_PORT, PORT_ELIGIBLE, PORT_GUARD, PORT_MEMBER, PORT_TC_BEHIND, Port, Punt, STATION_HOST,
+        STATION_STATIC, Station,
+    },
+    wire::{Frame, parse_into},
+};
+
+/// Decides what happens to `frame`, which came in through the interface `ifindex`. `scratch` must be a default one.
+#[inline(always)]
+pub fn ingress<T: Tables, F: Frame>(
+    tables: &T,
+    frame: &F,
+    ifindex: u32,
+    hook: Hook,
+    scratch: &mut Scratch,
+) -> Decision {
+    let mut decision = Decision {
+        verdict: Verdict::Drop(Drop::NotReady),
+        slot: NO_PORT,
+        left_to_tc: false,
+        len: frame.len() + if frame.metadata_tag().is_some() { 4 } else { 0 },
+        rule: NO_RULE,
+    };
+    let Some(slot) = tables.slot(ifindex) else { return decision };
+    let Some(port) = tables.port(slot) else { return decision };
+    decision.slot = slot;
+    decision.verdict = match judge(tables, frame, &port, slot, hook, scratch, &mut decision) {
+        Ok(verdict) => verdict,
+        Err(reason) => Verdict::Drop(reason),
+    };
+    decision.left_to_tc = hook == Hook::Xdp && port.is(PORT_TC_BEHIND) && matches!(decision.verdict, Verdict::Punt(_));
+    decision
+}
+
+#[inline(always)]
+fn judge<T: Tables, F: Frame>(
+    tables: &T,
+    frame: &F,
+    port: &Port,
+    slot: u16,
+    hook: Hook,
+    scratch: &mut Scratch,
+    decision: &mut Decision,
+) -> Result<Verdict, Drop> {
+    if !port.is(PORT_MEMBER) {
+        return Err(Drop::NotMember);
+    }
+    let live = Live::read(tables).ok_or(Drop::NotReady)?;
+    parse_into(frame, &mut scratch.packet)?;
+    let known = tables.station(&scratch.packet.source);
+    entitled(tables, frame, scratch, port, slot, known)?;
+    let permit = match policy::judge(tables, frame, scratch, live, Side::Ingress, slot) {
+        Ok(permit) => permit,
+        Err(denial) => {
+            decision.rule = denial.rule;
+            return Err(denial.reason);
+        }
+    };
+    decision.rule = permit.rule;
+    Ok(allowed(tables, frame, scratch, port, slot, hook, known, permit))
+}
+
+/// The guard's checks on a guarded port; everywhere, a static station's MAC only from its own port.
+#[inline(always)]
+fn entitled<T: Tables, F: Frame>(
+    tables: &T,
+    frame: &F,
+    scratch: &mut Scratch,
+    port: &Port,
+    slot: u16,
+    known: Station,
+) -> Result<(), Drop> {
+    if port.is(PORT_GUARD) {
+        // Static and bound to this very port, or it is no station of the guard's.
+        let bound = known.is(STATION_STATIC) && known.port == slot;
+        return if bound { guard::check(tables, frame, scratch, slot) } else { Err(Drop::GuardMac) };
+    }
+    let elsewhere = known.is(STATION_STATIC) && known.port != slot;
+    if elsewhere || known.is(STATION_HOST) { Err(Drop::StationElsewhere) } else { Ok(()) }
+}
+
+/// Learning, and whether the allowed frame may be forwarded.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)] // one call, inlined; a struct would only rename them
+fn allowed<T: Tables, F: Frame>(
+    tables: &T,
+    frame: &F,
+    scratch: &mut Scratch,
+    port: &Port,
+    slot: u16,
+    hook: Hook,
+    known: Station,
+    permit: Permit,
+) -> Verdict {
+    let Scratch { packet, learn: learned, .. } = scratch;
+    let packet = &*packet;
+    let now = tables.now_ns();
+    let teaches = learn::teaches(packet) && port.is(PORT_ELIGIBLE);
+    let mut source_punt = None;
+    if teaches {
+        (*learned, source_punt) = learn::source(tables, packet, port, slot, known, now);
+    } else {
+        *learned = learn::distrust(packet, slot, known);
+    }
+    let tagged = if packet.tagged { Some(Punt::Vlan) } else { None };
+    let ineligible = if port.is(PORT_ELIGIBLE) { None } else { Some(Punt::Ineligible) };
+    if let Some(reason) = permit.punt.or(tagged).or(ineligible).or(source_punt) {
+        return Verdict::Punt(reason);
+    }
+    if !forward::manager_alive(tables, now) {
+        return Verdict::Punt(Punt::NoManager);
+    }
+    forward::destination(tables, frame, packet, port, slot, hook, now)
+}

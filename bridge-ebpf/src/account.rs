@@ -1,0 +1,43 @@
+//! Counting: every judged frame once at its port, and once at its rule.
+
+use bridge_common::{
+    abi::{CELLS, Cell, Counted},
+    decide::NO_RULE,
+};
+
+use crate::maps::{COUNTERS, LAST_VERDICT, RULES, records_verdict};
+
+/// Counts one frame of `len` bytes.
+#[inline(always)]
+pub fn account(slot: u16, counted: Counted, rule: u32, len: u32) {
+    let cell = counted.cell();
+    if let Some(counters) = COUNTERS.get_ptr_mut(u32::from(slot))
+        && cell < CELLS
+    {
+        // SAFETY: this CPU's own record, `cell` is inside it.
+        unsafe { add(&raw mut (*counters).cells[cell], len) };
+    }
+    if rule != NO_RULE
+        && let Some(cell) = RULES.get_ptr_mut(rule)
+    {
+        // SAFETY: this CPU's own cell.
+        unsafe { add(cell, len) };
+    }
+    if records_verdict()
+        && let Some(last) = LAST_VERDICT.get_ptr_mut(0)
+    {
+        // SAFETY: this CPU's own word.
+        unsafe { *last = 1 << 63 | u64::from(slot) << 16 | cell as u64 };
+    }
+}
+
+/// # Safety
+/// `cell` must be valid and this CPU's own.
+#[inline(always)]
+unsafe fn add(cell: *mut Cell, len: u32) {
+    // SAFETY: by the caller's contract.
+    unsafe {
+        (*cell).packets += 1;
+        (*cell).bytes += u64::from(len);
+    }
+}

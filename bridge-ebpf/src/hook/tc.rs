@@ -1,0 +1,64 @@
+//! TC ingress and egress, as tcx or clsact classifiers.
+
+use aya_ebpf::{
+    bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC},
+    helpers::generated::bpf_redirect,
+    macros::classifier,
+    programs::TcContext,
+};
+use bridge_common::{
+    abi::Counted,
+    decide::{EgressVerdict, Hook, Verdict, commit, egress, ingress},
+};
+
+use super::{counted, egress_counted, settle};
+use crate::{
+    account::account,
+    maps::{Space, scratch},
+    packet::SkbFrame,
+    tables::Maps,
+};
+
+/// "Go on": the next program, filter, and then the slow path. On tcx it is `TCX_NEXT`; `TC_ACT_OK` would skip others.
+const NEXT: i32 = TC_ACT_UNSPEC;
+
+/// Judges each frame that enters the bridge.
+#[classifier]
+pub fn fastbridge_in(ctx: TcContext) -> i32 {
+    let Some(scratch) = scratch(Space::Ingress) else { return TC_ACT_SHOT };
+    let frame = SkbFrame::new(&ctx);
+    // SAFETY: the context is the kernel's own.
+    let ifindex = unsafe { (*ctx.skb.skb).ifindex };
+    let decision = ingress(&Maps, &frame, ifindex, Hook::Tc, scratch);
+    let verdict = settle(&decision, scratch);
+    account(decision.slot, counted(verdict), decision.rule, decision.len);
+    match verdict {
+        // SAFETY: no preconditions; an interface that is gone drops the frame.
+        Verdict::Forward { ifindex, .. } => unsafe { bpf_redirect(ifindex, 0) as i32 },
+        Verdict::Punt(_) => NEXT,
+        Verdict::Drop(_) => TC_ACT_SHOT,
+    }
+}
+
+/// Judges what leaves the bridge and did not come in through a managed port.
+#[classifier]
+pub fn fastbridge_out(ctx: TcContext) -> i32 {
+    let Some(scratch) = scratch(Space::Egress) else { return TC_ACT_SHOT };
+    let frame = SkbFrame::new(&ctx);
+    // SAFETY: the context is the kernel's own.
+    let (ifindex, from) = unsafe { ((*ctx.skb.skb).ifindex, (*ctx.skb.skb).ingress_ifindex) };
+    let decision = egress(&Maps, &frame, ifindex, from, scratch);
+    let outcome = match decision.verdict {
+        EgressVerdict::Skip => return NEXT,
+        EgressVerdict::Pass => egress_counted(commit(&Maps, scratch)),
+        EgressVerdict::Drop(reason) => {
+            let _ = commit(&Maps, scratch);
+            Counted::EgressDrop(reason)
+        }
+    };
+    account(decision.slot, outcome, decision.rule, decision.len);
+    match outcome {
+        Counted::EgressDrop(_) => TC_ACT_SHOT,
+        _ => NEXT,
+    }
+}

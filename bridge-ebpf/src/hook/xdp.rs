@@ -1,0 +1,41 @@
+//! XDP ingress. Frags-aware, so that it also attaches where the MTU exceeds one page.
+
+use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
+use bridge_common::{
+    abi::Punt,
+    decide::{Hook, Verdict, ingress},
+};
+
+use super::{counted, settle};
+use crate::{
+    account::account,
+    maps::{Space, TARGETS, scratch},
+    packet::XdpFrame,
+    tables::Maps,
+};
+
+/// Judges each frame; what it cannot finish it leaves to the TC program behind it, if there is one.
+#[xdp(frags)]
+pub fn fastbridge_xdp(ctx: XdpContext) -> u32 {
+    let Some(scratch) = scratch(Space::Xdp) else { return xdp_action::XDP_DROP };
+    let frame = XdpFrame::new(&ctx);
+    let decision = ingress(&Maps, &frame, ctx.ingress_ifindex() as u32, Hook::Xdp, scratch);
+    if decision.left_to_tc {
+        return xdp_action::XDP_PASS;
+    }
+    let mut verdict = settle(&decision, scratch);
+    let action = match verdict {
+        // XDP_PASS when the device has left the map meanwhile: the slow path knows better.
+        Verdict::Forward { slot, .. } => match TARGETS.redirect(u32::from(slot), u64::from(xdp_action::XDP_PASS)) {
+            Ok(action) => action,
+            Err(_) => {
+                verdict = Verdict::Punt(Punt::EgressDown);
+                xdp_action::XDP_PASS
+            }
+        },
+        Verdict::Punt(_) => xdp_action::XDP_PASS,
+        Verdict::Drop(_) => xdp_action::XDP_DROP,
+    };
+    account(decision.slot, counted(verdict), decision.rule, decision.len);
+    action
+}

@@ -1,0 +1,99 @@
+//! The maps, declared once. Names and default capacities are those of `bridge_common::abi::maps`; the manager sets
+//! the capacities of the topology file when it loads the object.
+
+use aya_ebpf::{
+    bindings::BPF_F_INNER_MAP,
+    btf_maps::{Array, ArrayOfMaps, DevMap, HashMap, LpmTrie, PerCpuArray},
+    macros::btf_map,
+};
+use bridge_common::abi::{
+    Cell, Flow, FlowKey, GuardKey, L4Data, Pair, Port, PortCounters, RuleWord, Station, StationKey, Usage, ZoneEntry,
+    control,
+    maps::{DEFAULT_LIMITS, GUARD_ENTRIES, HOST_ADDRESSES, L4_ENTRIES},
+};
+use bridge_common::decide::Scratch;
+
+const STATIONS: usize = DEFAULT_LIMITS.stations as usize;
+const SLOT_COUNT: usize = DEFAULT_LIMITS.ports as usize + 1;
+const FLOW_COUNT: usize = DEFAULT_LIMITS.flows as usize;
+const PREFIXES: usize = (DEFAULT_LIMITS.prefixes + HOST_ADDRESSES) as usize;
+const RULE_COUNT: usize = DEFAULT_LIMITS.rules as usize + 1;
+const INNER_ARRAY: usize = BPF_F_INNER_MAP as usize;
+
+type Zones4 = LpmTrie<[u8; 4], ZoneEntry, PREFIXES>;
+type Zones6 = LpmTrie<[u8; 16], ZoneEntry, PREFIXES>;
+type L4Trie = LpmTrie<L4Data, RuleWord, { L4_ENTRIES as usize }>;
+/// Inner arrays of any length: each generation has as many pairs as it has zones.
+type Pairs = Array<Pair, 1, INNER_ARRAY>;
+
+#[btf_map]
+pub static CONTROL: Array<u64, { control::SLOTS as usize }> = Array::new();
+#[btf_map]
+pub static SLOTS: HashMap<u32, u32, SLOT_COUNT> = HashMap::new();
+#[btf_map]
+pub static PORTS: Array<Port, SLOT_COUNT> = Array::new();
+#[btf_map]
+pub static FDB: HashMap<StationKey, Station, STATIONS> = HashMap::new();
+#[btf_map]
+pub static GUARD: HashMap<GuardKey, u32, { GUARD_ENTRIES as usize }> = HashMap::new();
+#[btf_map]
+pub static ZONES4: ArrayOfMaps<Zones4, 2> = ArrayOfMaps::new();
+#[btf_map]
+pub static ZONES6: ArrayOfMaps<Zones6, 2> = ArrayOfMaps::new();
+#[btf_map]
+pub static PAIRS: ArrayOfMaps<Pairs, 2> = ArrayOfMaps::new();
+#[btf_map]
+pub static L4: ArrayOfMaps<L4Trie, 2> = ArrayOfMaps::new();
+#[btf_map]
+pub static FLOWS: HashMap<FlowKey, Flow, FLOW_COUNT> = HashMap::new();
+#[btf_map]
+pub static USED: Array<Usage, SLOT_COUNT> = Array::new();
+#[btf_map]
+pub static FREED: Array<Usage, SLOT_COUNT> = Array::new();
+#[btf_map]
+pub static COUNTERS: PerCpuArray<PortCounters, SLOT_COUNT> = PerCpuArray::new();
+#[btf_map]
+pub static RULES: PerCpuArray<Cell, RULE_COUNT> = PerCpuArray::new();
+#[btf_map]
+pub static TARGETS: DevMap<SLOT_COUNT> = DevMap::new();
+#[btf_map]
+pub static LAST_VERDICT: PerCpuArray<u64, 1> = PerCpuArray::new();
+
+/// One [`Scratch`] for each hook, so that a program which is interrupted by another kind of program keeps its own.
+#[btf_map]
+static SCRATCH: PerCpuArray<Scratch, 3> = PerCpuArray::new();
+
+/// Which scratch space.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub enum Space {
+    Xdp,
+    Ingress,
+    Egress,
+}
+
+/// This CPU's scratch space of a hook, all zeros. `None` cannot happen, but the verifier wants to see it handled.
+#[inline(always)]
+pub fn scratch(space: Space) -> Option<&'static mut Scratch> {
+    let scratch = SCRATCH.get_ptr_mut(space as u32)?;
+    let words = scratch.cast::<u64>();
+    for word in 0..size_of::<Scratch>() / 8 {
+        // SAFETY: inside the element. Volatile, or the compiler calls memset, which loops over bytes.
+        unsafe { words.add(word).write_volatile(0) };
+    }
+    // SAFETY: programs of one kind do not nest on a CPU: the kernel runs them with bottom halves disabled. All zeros is
+    // `Scratch::default()`.
+    Some(unsafe { &mut *scratch })
+}
+
+/// Set to 1 at load by tests: the last verdict of each CPU goes into `LAST_VERDICT`. 0 costs nothing: the verifier
+/// removes the branch.
+#[unsafe(no_mangle)]
+static RECORD_VERDICT: u32 = 0;
+
+/// Whether this load records verdicts.
+#[inline(always)]
+pub fn records_verdict() -> bool {
+    // SAFETY: a static of ours; volatile because the loader sets it after compilation.
+    unsafe { core::ptr::read_volatile(&raw const RECORD_VERDICT) != 0 }
+}

@@ -1,0 +1,171 @@
+//! The kernel's maps as the decision's tables.
+
+use aya_ebpf::{
+    bindings::{BPF_ANY, BPF_NOEXIST},
+    btf_maps::lpm_trie::Key,
+    helpers::generated::bpf_ktime_get_coarse_ns,
+};
+use bridge_common::{
+    abi::{
+        Control, Flow, FlowKey, GuardKey, L4_BITS, L4Data, Pair, Port, RuleWord, Station, StationKey, Usage, ZoneEntry,
+    },
+    decide::{Tables, TablesMut},
+};
+
+use crate::maps::{CONTROL, FDB, FLOWS, FREED, GUARD, L4, PAIRS, PORTS, SLOTS, USED, ZONES4, ZONES6};
+
+/// All maps together.
+pub struct Maps;
+
+impl Tables for Maps {
+    #[inline(always)]
+    fn now_ns(&self) -> u64 {
+        // SAFETY: no arguments, no preconditions.
+        unsafe { bpf_ktime_get_coarse_ns() }
+    }
+
+    #[inline(always)]
+    fn control(&self, word: Control) -> u64 {
+        match CONTROL.get_ptr(word as u32) {
+            // SAFETY: an array element lives as long as its map; volatile because the manager writes it meanwhile.
+            Some(word) => unsafe { word.read_volatile() },
+            None => 0,
+        }
+    }
+
+    #[inline(always)]
+    fn slot(&self, ifindex: u32) -> Option<u16> {
+        // SAFETY: copied at once.
+        unsafe { SLOTS.get(ifindex) }.map(|slot| *slot as u16)
+    }
+
+    #[inline(always)]
+    fn port(&self, slot: u16) -> Option<Port> {
+        PORTS.get(u32::from(slot)).copied()
+    }
+
+    #[inline(always)]
+    fn station(&self, key: &StationKey) -> Station {
+        // SAFETY: copied at once. An entry that is replaced meanwhile gives one frame a stale answer.
+        match unsafe { FDB.get(key) } {
+            Some(station) => *station,
+            None => Station::ABSENT,
+        }
+    }
+
+    #[inline(always)]
+    fn guard(&self, key: &GuardKey) -> bool {
+        // SAFETY: only its presence counts.
+        unsafe { GUARD.get(key) }.is_some()
+    }
+
+    // Out of line: its keys would take 32 bytes of every caller's stack.
+    #[inline(never)]
+    fn zone(&self, generation: u32, family: u8, addr: &[u8; 16]) -> ZoneEntry {
+        let index = generation & 1;
+        let entry = if family == 4 {
+            ZONES4.get(index).and_then(|trie| trie.get(&Key::new(32, [addr[0], addr[1], addr[2], addr[3]])))
+        } else {
+            ZONES6.get(index).and_then(|trie| trie.get(&Key::new(128, *addr)))
+        };
+        entry.copied().unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn pair(&self, generation: u32, index: u32) -> Option<Pair> {
+        PAIRS.get_value(generation & 1, &index).copied()
+    }
+
+    #[inline(always)]
+    fn l4(&self, generation: u32, key: &L4Data) -> Option<RuleWord> {
+        L4.get(generation & 1)?.get(&Key::new(L4_BITS, *key)).copied()
+    }
+
+    #[inline(always)]
+    fn flow(&self, key: &FlowKey) -> Option<Flow> {
+        // SAFETY: copied at once.
+        unsafe { FLOWS.get(key) }.copied()
+    }
+
+    #[inline(always)]
+    fn usage(&self, slot: u16) -> Usage {
+        let slot = u32::from(slot);
+        match (USED.get(slot), FREED.get(slot)) {
+            (Some(used), Some(freed)) => Usage {
+                stations: used.stations.wrapping_sub(freed.stations),
+                flows: used.flows.wrapping_sub(freed.flows),
+            },
+            _ => Usage { stations: u64::MAX, flows: u64::MAX },
+        }
+    }
+}
+
+impl TablesMut for Maps {
+    #[inline(always)]
+    fn add_station(&self, key: &StationKey, station: Station) -> bool {
+        FDB.insert(key, station, u64::from(BPF_NOEXIST)).is_ok()
+    }
+
+    #[inline(always)]
+    fn update_station(&self, key: &StationKey, station: Station) {
+        if let Some(entry) = FDB.get_ptr_mut(key) {
+            // SAFETY: a live element; its two words are stored one by one, each whole.
+            unsafe { entry.write(station) };
+        }
+    }
+
+    #[inline(always)]
+    fn remove_station(&self, key: &StationKey) -> bool {
+        FDB.remove(key).is_ok()
+    }
+
+    #[inline(always)]
+    fn add_flow(&self, key: &FlowKey, flow: Flow) -> bool {
+        FLOWS.insert(key, flow, u64::from(BPF_NOEXIST)).is_ok()
+    }
+
+    #[inline(always)]
+    fn update_flow(&self, key: &FlowKey, flow: Flow) {
+        let _gone_meanwhile = FLOWS.insert(key, flow, u64::from(BPF_ANY));
+    }
+
+    #[inline(always)]
+    fn remove_flow(&self, key: &FlowKey) -> bool {
+        FLOWS.remove(key).is_ok()
+    }
+
+    #[inline(always)]
+    fn charge(&self, slot: u16, stations: i32, flows: i32) {
+        let Some(used) = USED.get_ptr_mut(u32::from(slot)) else { return };
+        // SAFETY: an array element lives as long as its map.
+        unsafe {
+            if stations != 0 {
+                atomic_add(&raw mut (*used).stations, i64::from(stations));
+            }
+            if flows != 0 {
+                atomic_add(&raw mut (*used).flows, i64::from(flows));
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn count_fdb_full(&self) {
+        if let Some(word) = CONTROL.get_ptr_mut(Control::FdbFull as u32) {
+            // SAFETY: as in `charge`.
+            unsafe { atomic_add(word, 1) };
+        }
+    }
+}
+
+/// Adds to a word that other CPUs change too. The target has no compare-and-swap, so `core` offers no `fetch_add`.
+///
+/// # Safety
+/// `word` must be valid and aligned.
+#[inline(always)]
+unsafe fn atomic_add(word: *mut u64, amount: i64) {
+    // SAFETY: BPF's atomic add, on a word that the caller vouches for.
+    #[cfg(target_arch = "bpf")]
+    unsafe {
+        core::arch::asm!("lock *(u64 *)({word} + 0) += {amount}", word = in(reg) word, amount = in(reg) amount);
+    }
+}

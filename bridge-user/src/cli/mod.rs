@@ -1,0 +1,3 @@
+//! The command line's parts. Must not: decide anything about frames, write maps.
+
+pub mod render;

@@ -1,0 +1,15 @@
+//! The kernel's side of things as seen from user space: programs, maps, links and pins. The only place that knows aya.
+//!
+//! Must not decide anything: it carries out operations and reports what is there.
+
+pub mod object;
+
+use bridge_common::abi::Plain;
+
+/// A map key or value, handed to aya byte by byte.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+pub(crate) struct Pod<T>(pub(crate) T);
+
+// SAFETY: `Plain` promises a `repr(C)` type without padding of which every bit pattern is valid.
+unsafe impl<T: Plain> aya::Pod for Pod<T> {}

@@ -1,0 +1,141 @@
+//! The compiled programs, and loading them with the capacities of the topology file.
+
+use std::path::Path;
+
+use aya::{
+    Ebpf, EbpfLoader,
+    programs::{ProgramError, SchedClassifier, Xdp},
+};
+use bridge_common::abi::{
+    Flow, LAYOUT,
+    maps::{self, HOST_ADDRESSES, Limits},
+};
+use thiserror::Error;
+
+/// Name of the XDP ingress program.
+pub const XDP: &str = "fastbridge_xdp";
+/// Name of the TC ingress program.
+pub const TC_IN: &str = "fastbridge_in";
+/// Name of the TC egress program.
+pub const TC_OUT: &str = "fastbridge_out";
+
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/fastbridge-ebpf"));
+
+/// The programs could not be loaded.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// aya or the kernel refused the object or a map.
+    #[error("the kernel refused the maps or programs: {0}")]
+    Object(#[from] aya::EbpfError),
+    /// The verifier or the kernel refused a program.
+    #[error("the kernel refused the program `{name}`: {error}")]
+    Program {
+        /// Which one.
+        name: &'static str,
+        /// Why.
+        error: Box<ProgramError>,
+    },
+}
+
+/// How to load.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadOptions<'a> {
+    /// Capacities.
+    pub limits: Limits,
+    /// Maps pinned here are reused, missing ones are made and pinned.
+    pub pins: Option<&'a Path>,
+    /// Tests only: write every verdict to `LAST_VERDICT`.
+    pub record_verdict: bool,
+}
+
+/// Loads maps and all three programs.
+///
+/// # Errors
+/// [`LoadError`]; nothing stays in the kernel but maps that were pinned.
+pub fn load(options: LoadOptions<'_>) -> Result<Ebpf, LoadError> {
+    let paths: Vec<_> = maps::ALL.iter().filter_map(|name| Some((*name, options.pins?.join(name)))).collect();
+    let record = u32::from(options.record_verdict);
+    let mut loader = EbpfLoader::new();
+    for (name, entries) in capacities(&options.limits) {
+        loader.map_max_entries(name, entries);
+    }
+    for (name, path) in &paths {
+        loader.map_pin_path(name, path.as_path());
+    }
+    loader.override_global("RECORD_VERDICT", &record, true);
+    let mut ebpf = loader.load(OBJECT)?;
+    program::<Xdp>(&mut ebpf, XDP)?.load().map_err(|error| refused(XDP, error))?;
+    for name in [TC_IN, TC_OUT] {
+        program::<SchedClassifier>(&mut ebpf, name)?.load().map_err(|error| refused(name, error))?;
+    }
+    Ok(ebpf)
+}
+
+/// One of the programs, by its name and type.
+///
+/// # Errors
+/// [`LoadError::Program`] if the object holds no such program of that type.
+pub fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, LoadError>
+where
+    &'a mut P: TryFrom<&'a mut aya::programs::Program, Error = ProgramError>,
+{
+    let missing = ProgramError::InvalidName { name: name.into() };
+    ebpf.program_mut(name).ok_or(missing).and_then(TryInto::try_into).map_err(|error| refused(name, error))
+}
+
+fn refused(name: &'static str, error: ProgramError) -> LoadError {
+    LoadError::Program { name, error: Box::new(error) }
+}
+
+fn capacities(limits: &Limits) -> [(&'static str, u32); 9] {
+    let slots = limits.ports + 1;
+    [
+        (maps::SLOTS, slots),
+        (maps::PORTS, slots),
+        (maps::FDB, limits.stations),
+        (maps::FLOWS, limits.flows),
+        (maps::USED, slots),
+        (maps::FREED, slots),
+        (maps::COUNTERS, slots),
+        (maps::RULES, limits.rules + 1),
+        (maps::TARGETS, slots),
+    ]
+}
+
+/// Capacity of the inner zone tries.
+pub fn prefix_capacity(limits: &Limits) -> u32 {
+    limits.prefixes + HOST_ADDRESSES
+}
+
+/// Names the layouts and limits of a set of maps: FNV-1a over both. Another id means other maps.
+pub fn abi_id(limits: &Limits) -> u64 {
+    let Limits { stations, stations_per_port, ports, flows, prefixes, zones, rules } = *limits;
+    let sizes = LAYOUT.iter().map(|&size| size as u64);
+    let limits = [stations, stations_per_port, ports, flows, prefixes, zones, rules].map(u64::from);
+    let flow_shape = std::iter::once(std::mem::offset_of!(Flow, state) as u64);
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in sizes.chain(limits).chain(flow_shape).flat_map(u64::to_le_bytes) {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use bridge_common::abi::maps::DEFAULT_LIMITS;
+
+    use super::*;
+
+    #[test]
+    fn the_verifier_accepts_every_program() {
+        load(LoadOptions { limits: DEFAULT_LIMITS, pins: None, record_verdict: false }).unwrap();
+    }
+
+    #[test]
+    fn the_abi_id_names_layout_and_limits() {
+        let other = Limits { flows: 1, ..DEFAULT_LIMITS };
+        assert_ne!(abi_id(&DEFAULT_LIMITS), abi_id(&other));
+        assert_eq!(abi_id(&DEFAULT_LIMITS), abi_id(&DEFAULT_LIMITS));
+    }
+}

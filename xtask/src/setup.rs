@@ -1,0 +1,160 @@
+//! `setup`: whatever the build, the labs and the tests need. Installs only what is missing, starts no service.
+//!
+//! On Debian, as root, it installs by apt, cargo and rustup. Anywhere else it prints the exact list and fails.
+
+mod apt;
+mod services;
+mod toolchain;
+mod tools;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use crate::process::find;
+use toolchain::Toolchain;
+
+/// Install what the build, the labs and the tests need; only what is missing.
+#[derive(Debug, Args)]
+pub(crate) struct Setup {
+    /// Only say what is missing, and fail if something is.
+    #[arg(long)]
+    check: bool,
+}
+
+/// What is not there yet, in words.
+pub(crate) fn missing() -> Vec<String> {
+    Missing::look().words()
+}
+
+struct Missing {
+    tools: Vec<&'static tools::Tool>,
+    toolchain: bool,
+    linker: bool,
+    components: Vec<&'static str>,
+}
+
+impl Missing {
+    fn look() -> Self {
+        Self {
+            tools: tools::missing(),
+            toolchain: toolchain::find_toolchain().is_none(),
+            linker: find(toolchain::LINKER).is_none(),
+            components: toolchain::missing_components(),
+        }
+    }
+
+    fn words(&self) -> Vec<String> {
+        let mut words: Vec<String> = self.tools.iter().map(|tool| tool.program.into()).collect();
+        if self.toolchain {
+            words.push("a toolchain for the BPF target".into());
+        }
+        if self.linker {
+            words.push(toolchain::LINKER.into());
+        }
+        words.extend(self.components.iter().map(|&name| name.into()));
+        words
+    }
+
+    fn debian_packages(&self) -> Vec<&'static str> {
+        tools::unique(self.tools.iter().map(|tool| tool.deb).collect())
+    }
+}
+
+impl Setup {
+    pub(crate) fn run(&self) -> Result<()> {
+        let missing = Missing::look();
+        if missing.words().is_empty() {
+            println!("setup: nothing to do; {}", took());
+            return Ok(());
+        }
+        println!("setup: missing: {}", missing.words().join(", "));
+        if self.check {
+            bail!("`cargo xtask setup` installs what is missing");
+        }
+        if find("rustup").is_none() {
+            bail!(
+                "rustup is missing; get it from https://rustup.rs, then run this again, or install:
+{}",
+                by_hand(&missing)
+            );
+        }
+        if !missing.components.is_empty() {
+            toolchain::add_components(&missing.components)?;
+        }
+        install(&missing)?;
+        let still = Missing::look().words();
+        if !still.is_empty() {
+            bail!("everything was installed, and still missing: {}; look at the output above", still.join(", "));
+        }
+        println!("setup: done; {}", took());
+        Ok(())
+    }
+}
+
+fn install(missing: &Missing) -> Result<()> {
+    let mut packages = missing.debian_packages();
+    // Without a toolchain, or with Debian's and no linker to match it, Debian's LLVM is needed as well.
+    let debian_linker = missing.linker && toolchain::find_toolchain() == Some(Toolchain::Linked);
+    if packages.is_empty() && !missing.toolchain && !debian_linker {
+        return if missing.linker { toolchain::install_linker(false) } else { Ok(()) };
+    }
+    if let Some(why) = apt::unusable() {
+        bail!("{why}; install these yourself:\n{}", by_hand(missing));
+    }
+    apt::update()?;
+    let debian = missing.toolchain && apt::has_all(&toolchain::DEBIAN_TOOLCHAIN);
+    if debian {
+        packages.extend(toolchain::DEBIAN_TOOLCHAIN);
+    }
+    if debian || debian_linker {
+        packages.extend(toolchain::DEBIAN_LLVM);
+    }
+    apt::install(&packages)?;
+    if missing.toolchain {
+        if debian { toolchain::link()? } else { toolchain::install_nightly()? }
+    }
+    if missing.linker { toolchain::install_linker(debian || debian_linker) } else { Ok(()) }
+}
+
+/// What the build takes of what it found.
+fn took() -> String {
+    let toolchain = toolchain::find_toolchain().map_or_else(|| "none".into(), |found| found.to_string());
+    let linker = find(toolchain::LINKER).map_or_else(|| "none".into(), |path| path.display().to_string());
+    format!("BPF programs are built with {toolchain} and {linker}")
+}
+
+/// The exact list for people whose system we do not install on.
+fn by_hand(missing: &Missing) -> String {
+    let mut lines = Vec::new();
+    if !missing.tools.is_empty() {
+        let rpms: Vec<_> = missing.tools.iter().map(|tool| tool.rpm).collect();
+        lines.push(format!("  Debian:    apt-get install {}", missing.debian_packages().join(" ")));
+        lines.push(format!("  RHEL:      dnf install {}", tools::unique(rpms).join(" ")));
+    }
+    if missing.toolchain {
+        lines.push(format!("  Toolchain: {}", toolchain::BY_HAND));
+    }
+    if missing.linker {
+        lines.push(format!("  Linker:    cargo install {}", toolchain::LINKER));
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_for_other_systems_is_exact() {
+        let tools = tools::TOOLS.iter().filter(|tool| ["ip", "tc", "promtool"].contains(&tool.program)).collect();
+        let missing = Missing { tools, toolchain: true, linker: true, components: vec![] };
+        assert_eq!(
+            by_hand(&missing),
+            "  Debian:    apt-get install iproute2 prometheus\n  \
+             RHEL:      dnf install iproute iproute-tc golang-github-prometheus\n  \
+             Toolchain: rustup toolchain install nightly --profile minimal --component rust-src\n  \
+             Linker:    cargo install bpf-linker"
+        );
+        assert_eq!(missing.words(), ["ip", "tc", "promtool", "a toolchain for the BPF target", "bpf-linker"]);
+    }
+}
