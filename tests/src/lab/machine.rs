@@ -99,6 +99,30 @@ impl MachineSpec {
         self
     }
 
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its bridge port.
+    #[must_use]
+    pub fn port(&self) -> &str {
+        &self.port
+    }
+
+    /// The MAC that `eth0` will have.
+    #[must_use]
+    pub fn chosen_mac(&self) -> Mac {
+        self.mac
+    }
+
+    /// Its addresses with prefix lengths.
+    #[must_use]
+    pub fn addresses(&self) -> &[String] {
+        &self.addresses
+    }
+
     fn wants_ipv6(&self) -> bool {
         !self.raw && self.addresses.iter().any(|a| a.contains(':'))
     }
