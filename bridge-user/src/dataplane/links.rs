@@ -4,7 +4,12 @@
 //! kernel is asked, not its version). A clsact filter is no bpf_link: beside it the program is pinned, which tells a
 //! later manager that the filter is ours.
 
-use std::{fs, io, os::fd::AsRawFd as _, path::Path};
+use std::{
+    ffi::CString,
+    fs, io,
+    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+    path::Path,
+};
 
 use aya::{
     Ebpf,
@@ -76,7 +81,8 @@ pub(super) fn detach(path: &Path, attachment: Attachment, point: HookPoint) -> R
         Attachment::Link(link) => link.unpin().map(drop).map_err(at(path)),
         Attachment::Filter { name } => {
             fs::remove_file(path).map_err(at(path))?;
-            let filter = SchedClassifierLink::attached(&name, direction(point), PRIORITY, TcHandle::new(0, HANDLE), None);
+            let filter =
+                SchedClassifierLink::attached(&name, direction(point), PRIORITY, TcHandle::new(0, HANDLE), None);
             // Gone with its interface: nothing to detach.
             if let Ok(filter) = filter {
                 drop(filter);
@@ -88,20 +94,20 @@ pub(super) fn detach(path: &Path, attachment: Attachment, point: HookPoint) -> R
 
 /// What is pinned at `path`; `None` if it cannot be opened, or its interface is gone.
 pub(super) fn find(path: &Path, ifindex: u32) -> Option<Attachment> {
-    if let Ok(link) = PinnedLink::from_pin(path) {
-        let link = FdLink::from(link);
-        let alive = linked_ifindex(&link) == Some(ifindex);
-        drop(link);
-        return if alive { PinnedLink::from_pin(path).ok().map(Attachment::Link) } else { None };
+    match linked_ifindex(path) {
+        Pinned::Link(linked) if linked == ifindex => PinnedLink::from_pin(path).ok().map(Attachment::Link),
+        Pinned::Program => {
+            let name = nix::net::if_::if_indextoname(ifindex).ok()?;
+            Some(Attachment::Filter { name: name.to_string_lossy().into_owned() })
+        }
+        Pinned::Link(_) | Pinned::Nothing => None,
     }
-    let name = nix::net::if_::if_indextoname(ifindex).ok()?;
-    Some(Attachment::Filter { name: name.to_string_lossy().into_owned() })
 }
 
-/// Whether the attachment still sits on an interface.
+/// Whether the attachment still sits on its interface.
 pub(super) fn is_alive(attachment: &Attachment, path: &Path, ifindex: u32) -> bool {
     match attachment {
-        Attachment::Link(_) => PinnedLink::from_pin(path).is_ok_and(|link| linked_ifindex(&link.into()) == Some(ifindex)),
+        Attachment::Link(_) => matches!(linked_ifindex(path), Pinned::Link(linked) if linked == ifindex),
         Attachment::Filter { name } => belongs(ifindex, name),
     }
 }
@@ -147,7 +153,8 @@ fn attach_xdp(ebpf: &mut Ebpf, ifindex: u32, name: &str) -> Outcome<FdLink> {
     })?;
     let link = program.take_link(id).map_err(|error| fault(ifindex, name, error))?;
     // aya falls back to netlink where the kernel has no XDP links; that attachment dies with us.
-    FdLink::try_from(link).map_err(|_| taken(name, "this kernel has no XDP links (5.9 or later has); choose hook = \"tc\""))
+    FdLink::try_from(link)
+        .map_err(|_| taken(name, "this kernel has no XDP links (5.9 or later has); choose hook = \"tc\""))
 }
 
 /// `None`: this kernel has no tcx.
@@ -179,7 +186,11 @@ fn attach_clsact(
         && tc_errno(&error) != Some(libc::EEXIST)
     {
         let what = "an ingress qdisc excludes clsact; remove it (tc qdisc del dev ... ingress)";
-        return Err(if tc_errno(&error) == Some(libc::EINVAL) { taken(name, what) } else { fault(ifindex, name, error.into()) });
+        return Err(if tc_errno(&error) == Some(libc::EINVAL) {
+            taken(name, what)
+        } else {
+            fault(ifindex, name, error.into())
+        });
     }
     let program = tc_program(ebpf, point)?;
     let handle = TcHandle::new(0, HANDLE);
@@ -199,8 +210,9 @@ fn attach_clsact(
     if path.exists() {
         fs::remove_file(path).map_err(at(path)).map_err(Fault::Failed)?;
     }
-    let pinned = program.fd().map_err(|error| fault(ifindex, name, error)).map(|_| program.pin(path))?;
-    pinned.map_err(|error| Fault::Failed(DataplaneError::Pins { path: path.into(), what: error.to_string() }))?;
+    program
+        .pin(path)
+        .map_err(|error| Fault::Failed(DataplaneError::Pins { path: path.into(), what: error.to_string() }))?;
     Ok(Attachment::Filter { name: name.into() })
 }
 
@@ -238,29 +250,37 @@ fn tc_errno(error: &TcError) -> Option<i32> {
     }
 }
 
-/// The interface that a link sits on (`struct bpf_link_info` in linux/bpf.h: type, id, program, then for XDP and tcx
-/// the ifindex, 0 once the device is gone).
-fn linked_ifindex(link: &FdLink) -> Option<u32> {
-    #[repr(C)]
-    struct Info {
-        kind: u32,
-        id: u32,
-        program: u32,
-        pad: u32,
-        ifindex: u32,
-        rest: [u32; 11],
-    }
-    #[repr(C)]
-    struct Attr {
-        fd: u32,
-        length: u32,
-        info: u64,
-    }
+/// What a pin holds.
+enum Pinned {
+    /// A link, with the interface that it sits on; 0 once that is gone.
+    Link(u32),
+    /// A program: the mark of a clsact filter.
+    Program,
+    /// Nothing that can be opened.
+    Nothing,
+}
+
+/// Opens a pin and asks what it is. aya neither tells a pinned link from a pinned program nor gives a link's interface
+/// (`struct bpf_link_info` in linux/bpf.h: type, id, program, padding, then for XDP and tcx the ifindex).
+fn linked_ifindex(path: &Path) -> Pinned {
+    const BPF_OBJ_GET: libc::c_int = 7;
     const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
-    let mut info = Info { kind: 0, id: 0, program: 0, pad: 0, ifindex: 0, rest: [0; 11] };
-    let fd = link.info().ok().and(Some(raw_fd(link)))?;
-    let mut attr = Attr { fd, length: size_of::<Info>() as u32, info: (&raw mut info) as u64 };
-    // SAFETY: `attr` names a buffer of the length that it states, which lives through the call.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &raw mut attr, size_of::<Attr>()) };
-    if result == 0 { Some(info.ifindex) } else { None }
+    let Ok(text) = CString::new(path.as_os_str().as_encoded_bytes()) else { return Pinned::Nothing };
+    let mut open = [text.as_ptr() as u64, 0];
+    // SAFETY: the attribute holds a pathname that lives through the call, then zeros.
+    let fd = unsafe { libc::syscall(libc::SYS_bpf, BPF_OBJ_GET, open.as_mut_ptr(), size_of_val(&open)) };
+    if fd < 0 {
+        return Pinned::Nothing;
+    }
+    // SAFETY: a descriptor that the call has just made, nobody else's.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd as i32) };
+    let target = fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap_or_default();
+    if target.to_string_lossy().contains("bpf-prog") {
+        return Pinned::Program;
+    }
+    let mut info = [0_u32; 16];
+    let mut ask = [fd.as_raw_fd() as u64 | (size_of_val(&info) as u64) << 32, info.as_mut_ptr() as u64];
+    // SAFETY: the attribute names a buffer of the length that it states, which lives through the call.
+    let failed = unsafe { libc::syscall(libc::SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, ask.as_mut_ptr(), size_of_val(&ask)) };
+    if failed == 0 { Pinned::Link(info[4]) } else { Pinned::Nothing }
 }

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
+use aya::maps::of_maps::ArrayOfMaps;
 use aya::{
     Ebpf,
     maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, PerCpuValues, xdp::DevMap},
 };
-use aya::maps::of_maps::ArrayOfMaps;
 use bridge_common::abi::{
     CELLS, Cell, Control, Flow, FlowKey, GuardKey, L4Data, Pair, Port, PortCounters, Station, StationKey, Usage, maps,
 };
@@ -120,10 +120,7 @@ impl Maps {
     pub fn usage(&self, slot: u16) -> Result<Usage, DataplaneError> {
         let used = self.used.get(&u32::from(slot), 0).map_err(failed(maps::USED))?.0;
         let freed = self.freed.get(&u32::from(slot), 0).map_err(failed(maps::FREED))?.0;
-        Ok(Usage {
-            stations: used.stations.wrapping_sub(freed.stations),
-            flows: used.flows.wrapping_sub(freed.flows),
-        })
+        Ok(Usage { stations: used.stations.wrapping_sub(freed.stations), flows: used.flows.wrapping_sub(freed.flows) })
     }
 
     /// Gives back what entries of `slot` that user space removed had in use.

@@ -97,7 +97,8 @@ fn capacities(limits: &Limits) -> [(&'static str, u32); 9] {
         (maps::USED, slots),
         (maps::FREED, slots),
         (maps::COUNTERS, slots),
-        (maps::RULES, limits.rules + 1),
+        // A swap that replaces every rule needs the old slots until it is live.
+        (maps::RULES, 2 * limits.rules + 1),
         (maps::TARGETS, slots),
     ]
 }

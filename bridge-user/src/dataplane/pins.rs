@@ -103,7 +103,10 @@ impl Pins {
     /// [`DataplaneError::Io`] when the directory cannot be read.
     pub fn all_links(&self) -> Result<Vec<(u32, HookPoint, PathBuf)>, DataplaneError> {
         let found = entries(&self.links())?;
-        Ok(found.into_iter().filter_map(|path| parse_link(&path).map(|(ifindex, point)| (ifindex, point, path))).collect())
+        Ok(found
+            .into_iter()
+            .filter_map(|path| parse_link(&path).map(|(ifindex, point)| (ifindex, point, path)))
+            .collect())
     }
 
     /// Removes a directory of maps.

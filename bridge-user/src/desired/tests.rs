@@ -92,7 +92,7 @@ fn ovs_host(links: Vec<Link>) -> HostSnapshot {
 }
 
 fn row(name: &str, kind: &str, ifindex: Option<u32>) -> OvsInterface {
-    OvsInterface { name: name.into(), kind: kind.into(), ifindex, ineligible: Vec::new() }
+    OvsInterface { name: name.into(), kind: kind.into(), ifindex, ineligible: Vec::new(), ofport: None }
 }
 
 fn ovsdb(userspace: bool, interfaces: Vec<OvsInterface>) -> OvsSnapshot {

@@ -36,7 +36,6 @@ pub(super) fn push_entries(
     let one = outcomes.next().unwrap_or(rest);
     let portless = if outcomes.all(|word| word == one) { one } else { RULE_NEEDS_PORTS | RULE_VALID };
 
-<<<<<<< HEAD
     let key = |portless, port: u16| L4Data {
         class: class.to_be_bytes(),
         proto,
@@ -47,16 +46,7 @@ pub(super) fn push_entries(
     l4.push((HEAD_BITS, key(1, 0), portless));
     l4.push((HEAD_BITS, key(0, 0), rest));
     for (first, last, word) in merged(decided) {
-        if word != rest {
-            cover(first, last, |bits, port| l4.push((HEAD_BITS + bits, key(0, port), word)));
-        }
-=======
-    let key = |portless, port: u16| L4Data { class: class.to_be_bytes(), proto, portless, port: port.to_be_bytes() };
-    l4.push((HEAD_BITS, key(1, 0), portless));
-    l4.push((HEAD_BITS, key(0, 0), rest));
-    for (first, last, word) in merged(decided) {
         cover(first, last, |bits, port| l4.push((HEAD_BITS + bits, key(0, port), word)));
->>>>>>> topo
     }
 }
 

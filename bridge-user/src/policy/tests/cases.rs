@@ -77,7 +77,7 @@ fn empty_policies() {
 #[test]
 fn ports_become_few_prefixes() {
     let lowered = lowered(&rule("web", "any", "any", "proto='tcp'\nports=['80-81', '82', '443']"));
-    let key = |portless, port: u16| L4Data { class: [0, 1], proto: 6, portless, port: port.to_be_bytes() };
+    let key = |portless, port: u16| L4Data { class: [0, 1], proto: 6, portless, port: port.to_be_bytes(), pad: [0; 2] };
     let expected = [
         (32, key(0, 0), RULE_VALID),
         (32, key(1, 0), RULE_VALID | RULE_NEEDS_PORTS),
@@ -90,11 +90,7 @@ fn ports_become_few_prefixes() {
 }
 
 #[test]
-<<<<<<< HEAD
-fn a_port_range_before_the_same_word_needs_nothing() {
-=======
 fn a_port_range_behind_its_whole_protocol_needs_nothing() {
->>>>>>> topo
     let text = rule("a", "any", "any", "proto='tcp'") + &rule("b", "any", "any", "proto='tcp'\nports=['80']");
     let lowered = lowered(&text);
     assert_eq!(lowered.l4.len(), 2, "{:?}", lowered.l4);
@@ -102,8 +98,6 @@ fn a_port_range_behind_its_whole_protocol_needs_nothing() {
 }
 
 #[test]
-<<<<<<< HEAD
-=======
 fn ranges_over_every_port_need_no_port() {
     let mut policy = policy(&rule("all", "any", "any", "proto='udp'\nports=['53']"));
     policy.rules[0].ports = vec![(0, 99), (50, u16::MAX)];
@@ -113,7 +107,6 @@ fn ranges_over_every_port_need_no_port() {
 }
 
 #[test]
->>>>>>> topo
 fn pairs_with_the_same_rules_share_a_class() {
     let zones: String = (0..250).map(|z| zone(&format!("z{z}"), "")).collect();
     let any = rule("https", "any", "any", "proto='tcp'\nports=['443']");
