@@ -31,7 +31,7 @@ pub fn fastbridge_in(ctx: TcContext) -> i32 {
     let ifindex = unsafe { (*ctx.skb.skb).ifindex };
     let decision = ingress(&Maps, &frame, ifindex, Hook::Tc, scratch);
     let verdict = settle(&decision, scratch);
-    account(decision.slot, counted(verdict), decision.rule, decision.len);
+    account(&ctx, decision.slot, counted(verdict), decision.rule, decision.len);
     match verdict {
         // SAFETY: no preconditions; an interface that is gone drops the frame.
         Verdict::Forward { ifindex, .. } => unsafe { bpf_redirect(ifindex, 0) as i32 },
@@ -56,7 +56,7 @@ pub fn fastbridge_out(ctx: TcContext) -> i32 {
             Counted::EgressDrop(reason)
         }
     };
-    account(decision.slot, outcome, decision.rule, decision.len);
+    account(&ctx, decision.slot, outcome, decision.rule, decision.len);
     match outcome {
         Counted::EgressDrop(_) => TC_ACT_SHOT,
         _ => NEXT,

@@ -36,6 +36,6 @@ pub fn fastbridge_xdp(ctx: XdpContext) -> u32 {
         Verdict::Punt(_) => xdp_action::XDP_PASS,
         Verdict::Drop(_) => xdp_action::XDP_DROP,
     };
-    account(decision.slot, counted(verdict), decision.rule, decision.len);
+    account(&ctx, decision.slot, counted(verdict), decision.rule, decision.len);
     action
 }

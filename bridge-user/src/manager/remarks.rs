@@ -3,13 +3,20 @@
 use std::{collections::BTreeSet, fs, net::IpAddr};
 
 use super::inputs::Inputs;
-use crate::{desired::Desired, topology::model::Topology};
+use bridge_common::abi::{PORT_VIRTUAL, PORT_XDP_TARGET};
+
+use crate::{
+    desired::{Desired, HookPoint},
+    topology::model::Topology,
+};
 
 /// All remarks of this moment.
 pub(super) fn remarks(topology: &Topology, desired: &Desired, inputs: &Inputs) -> Vec<String> {
     let mut remarks = desired.notes.clone();
     remarks.extend(redirects(&topology.bridge.name, inputs));
     remarks.extend(zoneless(topology, inputs));
+    remarks.extend(no_targets(desired));
+    remarks.extend(nics(desired));
     remarks
 }
 
@@ -45,4 +52,32 @@ fn zoneless(topology: &Topology, inputs: &Inputs) -> Option<String> {
         .collect();
     (!outside.is_empty())
         .then(|| format!("in no zone of the policy, so that only rules with `any` match: {}", outside.join(", ")))
+}
+
+/// Ports to which XDP cannot redirect: a veth whose peer polls nothing drops such frames without a word.
+fn no_targets(desired: &Desired) -> Option<String> {
+    if !desired.ports.values().any(|port| port.hook.wants(HookPoint::Xdp)) {
+        return None;
+    }
+    let deaf = desired.ports.values().filter(|port| !port.port.is(PORT_XDP_TARGET));
+    let names: Vec<_> = deaf.map(|port| port.name.as_str()).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "XDP cannot redirect to {}: frames to there take the slow path (no-xdp-target); a veth needs GRO switched on \
+             at its other end (ethtool -K eth0 gro on)",
+            names.join(", ")
+        )
+    })
+}
+
+/// Attaching XDP may reset a NIC's link for seconds (once; a restart updates in place).
+fn nics(desired: &Desired) -> Option<String> {
+    let nics = desired.ports.values().filter(|port| port.hook.wants(HookPoint::Xdp) && !port.port.is(PORT_VIRTUAL));
+    let names: Vec<_> = nics.map(|port| port.name.as_str()).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "XDP on {}: its driver may reset the link for seconds when XDP is first attached or detached",
+            names.join(", ")
+        )
+    })
 }
