@@ -1,0 +1,124 @@
+//! Open vSwitch with its userspace datapath, run by hand inside a namespace with a run directory of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::BRIDGE_MAC;
+use crate::error::{Error, Result};
+use crate::netns::Netns;
+use crate::run::{self, wait_until};
+use crate::{format_mac, sweep};
+
+const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
+const START_LIMIT: Duration = Duration::from_secs(10);
+
+/// Running ovsdb-server and ovs-vswitchd; both end, and their directory goes, when this is dropped.
+#[derive(Debug)]
+pub struct Ovs {
+    vswitchd: Option<Daemon>,
+    server: Option<Daemon>,
+    run_dir: PathBuf,
+}
+
+/// A child that is killed and reaped when dropped.
+#[derive(Debug)]
+struct Daemon(Child);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Ovs {
+    /// Starts both daemons in `host` and creates a `datapath_type=netdev` bridge.
+    pub(super) fn start(host: &Netns, prefix: &str, bridge: &str) -> Result<Self> {
+        let run_dir = Path::new(sweep::RUN_DIR).join(format!("{prefix}-ovs"));
+        std::fs::create_dir(&run_dir).map_err(|e| Error::io(format!("cannot create {}", run_dir.display()), e))?;
+        let mut ovs = Self { vswitchd: None, server: None, run_dir };
+        run::run(Command::new(run::find_tool("ovsdb-tool")?).arg("create").arg(ovs.file("conf.db")).arg(SCHEMA), None)?;
+        let db = ovs.db();
+        ovs.server = Some(ovs.daemon(host, "ovsdb-server", "db", &[&ovs.file("conf.db"), &format!("--remote=p{db}")])?);
+        wait_until("ovsdb-server opens its socket", START_LIMIT, || ovs.run_dir.join("db.sock").exists())?;
+        ovs.vsctl(&["--no-wait", "init"])?;
+        // The kernel datapath is out of bounds: it would be shared with the initial namespace's switch.
+        ovs.vswitchd = Some(ovs.daemon(host, "ovs-vswitchd", "vs", &[&db, "--disable-system"])?);
+        wait_until("ovs-vswitchd opens its socket", START_LIMIT, || ovs.run_dir.join("vs.ctl").exists())?;
+        let (dp, mac) = ("datapath_type=netdev", format!("other-config:hwaddr=\"{}\"", format_mac(BRIDGE_MAC)));
+        ovs.vsctl(&["add-br", bridge, "--", "set", "bridge", bridge, dp, &mac])?;
+        Ok(ovs)
+    }
+
+    /// The directory with `db.sock`: what `OVS_RUNDIR` names.
+    #[must_use]
+    pub fn run_dir(&self) -> &Path {
+        &self.run_dir
+    }
+
+    /// Runs `ovs-vsctl` against this switch; its stdout. Waits until ovs-vswitchd has acted, at most 10 s.
+    pub fn vsctl(&self, args: &[&str]) -> Result<String> {
+        let mut command = Command::new(run::find_tool("ovs-vsctl")?);
+        run::run(command.arg(format!("--db={}", self.db())).arg("--timeout=10").args(args), None)
+    }
+
+    /// Runs `ovs-appctl` against this ovs-vswitchd; its stdout.
+    pub fn appctl(&self, method: &str, args: &[&str]) -> Result<String> {
+        let mut command = Command::new(run::find_tool("ovs-appctl")?);
+        run::run(command.args(["--timeout=10", "-t"]).arg(self.file("vs.ctl")).arg(method).args(args), None)
+    }
+
+    /// Runs `ovs-ofctl` against a bridge of this switch; its stdout.
+    pub fn ofctl(&self, args: &[&str]) -> Result<String> {
+        let mut command = Command::new(run::find_tool("ovs-ofctl")?);
+        run::run(command.env("OVS_RUNDIR", &self.run_dir).arg("--timeout=10").args(args), None)
+    }
+
+    /// ovs-vswitchd's log so far.
+    pub fn log(&self) -> Result<String> {
+        let path = self.file("vs.log");
+        std::fs::read_to_string(&path).map_err(|e| Error::io(format!("cannot read {path}"), e))
+    }
+
+    /// Drops all cached datapath flows, so that every later frame is judged by what OVS knows now. Without this a flow cached before a
+    /// station was learned floods until a revalidator gets to it. Twice: the purge skips a flow that a revalidator holds.
+    pub(super) fn settle(&self) -> Result<()> {
+        self.appctl("revalidator/purge", &[])?;
+        self.appctl("revalidator/purge", &[]).map(drop)
+    }
+
+    /// Makes OVS open an interface that was created again under its old name: its row goes and comes back.
+    pub(super) fn reopen_port(&self, bridge: &str, port: &str) -> Result<()> {
+        self.vsctl(&["--if-exists", "del-port", port])?;
+        self.vsctl(&["add-port", bridge, port]).map(drop)
+    }
+
+    fn daemon(&self, host: &Netns, tool: &str, short: &str, args: &[&str]) -> Result<Daemon> {
+        let mut command = host.command(tool)?;
+        for variable in ["OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR"] {
+            command.env(variable, &self.run_dir);
+        }
+        command.args(args).arg(format!("--unixctl={}", self.file(&format!("{short}.ctl"))));
+        command.arg(format!("--log-file={}", self.file(&format!("{short}.log")))).arg("-vconsole:off");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().map(Daemon).map_err(|e| Error::io(format!("cannot start {tool}"), e))
+    }
+
+    fn db(&self) -> String {
+        format!("unix:{}", self.file("db.sock"))
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.run_dir.join(name).display().to_string()
+    }
+}
+
+impl Drop for Ovs {
+    fn drop(&mut self) {
+        // The switch before its database, both before their directory.
+        self.vswitchd = None;
+        self.server = None;
+        sweep::remove_dir(&self.run_dir);
+    }
+}
