@@ -36,13 +36,17 @@ pub(super) fn push_entries(
     let one = outcomes.next().unwrap_or(rest);
     let portless = if outcomes.all(|word| word == one) { one } else { RULE_NEEDS_PORTS | RULE_VALID };
 
-    let key = |portless, port: u16| L4Data { class: class.to_be_bytes(), proto, portless, port: port.to_be_bytes() };
+    let key = |portless, port: u16| L4Data {
+        class: class.to_be_bytes(),
+        proto,
+        portless,
+        port: port.to_be_bytes(),
+        pad: [0; 2],
+    };
     l4.push((HEAD_BITS, key(1, 0), portless));
     l4.push((HEAD_BITS, key(0, 0), rest));
     for (first, last, word) in merged(decided) {
-        if word != rest {
-            cover(first, last, |bits, port| l4.push((HEAD_BITS + bits, key(0, port), word)));
-        }
+        cover(first, last, |bits, port| l4.push((HEAD_BITS + bits, key(0, port), word)));
     }
 }
 

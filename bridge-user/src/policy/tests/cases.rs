@@ -77,7 +77,7 @@ fn empty_policies() {
 #[test]
 fn ports_become_few_prefixes() {
     let lowered = lowered(&rule("web", "any", "any", "proto='tcp'\nports=['80-81', '82', '443']"));
-    let key = |portless, port: u16| L4Data { class: [0, 1], proto: 6, portless, port: port.to_be_bytes() };
+    let key = |portless, port: u16| L4Data { class: [0, 1], proto: 6, portless, port: port.to_be_bytes(), pad: [0; 2] };
     let expected = [
         (32, key(0, 0), RULE_VALID),
         (32, key(1, 0), RULE_VALID | RULE_NEEDS_PORTS),
@@ -90,11 +90,20 @@ fn ports_become_few_prefixes() {
 }
 
 #[test]
-fn a_port_range_before_the_same_word_needs_nothing() {
+fn a_port_range_behind_its_whole_protocol_needs_nothing() {
     let text = rule("a", "any", "any", "proto='tcp'") + &rule("b", "any", "any", "proto='tcp'\nports=['80']");
     let lowered = lowered(&text);
     assert_eq!(lowered.l4.len(), 2, "{:?}", lowered.l4);
     assert!(lowered.l4.iter().all(|&(length, _, word)| (length, word) == (32, ALLOW | 1)));
+}
+
+#[test]
+fn ranges_over_every_port_need_no_port() {
+    let mut policy = policy(&rule("all", "any", "any", "proto='udp'\nports=['53']"));
+    policy.rules[0].ports = vec![(0, 99), (50, u16::MAX)];
+    let lowered = lower(&policy, &[], &[]).unwrap();
+    assert_eq!(lowered.word(address("10.0.0.1"), address("10.0.0.2"), 17, None), ALLOW | 1);
+    assert_eq!(lowered.word(address("10.0.0.1"), address("10.0.0.2"), 17, Some(0)), ALLOW | 1);
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl Lowered {
             return pair.word;
         }
         let (portless, port) = (u8::from(port.is_none()), port.unwrap_or(0).to_be_bytes());
-        let key = bits(&L4Data { class: pair.class.to_be_bytes(), proto, portless, port });
+        let key = bits(&L4Data { class: pair.class.to_be_bytes(), proto, portless, port, pad: [0; 2] });
         longest(&self.l4, L4_BITS, |data| (bits(data) ^ key).leading_zeros()).unwrap_or(pair.word)
     }
 
