@@ -95,7 +95,7 @@ impl Tables for Maps {
                 stations: used.stations.wrapping_sub(freed.stations),
                 flows: used.flows.wrapping_sub(freed.flows),
             },
-            _ => Usage { stations: u64::MAX, flows: u64::MAX },
+            _ => Usage { stations: i64::MAX as u64, flows: i64::MAX as u64 },
         }
     }
 }
