@@ -57,6 +57,8 @@ pub(super) struct Manager {
     told: String,
     /// Remarks of the last round: each is logged when it appears.
     remarked: Vec<String>,
+    /// Source addresses in no zone, as of the last sweep.
+    pub(super) zoneless: remarks::Seen,
     pub(super) refreshed_ns: u64,
 }
 
@@ -88,6 +90,7 @@ impl Manager {
             before_attach,
             told: String::new(),
             remarked: Vec::new(),
+            zoneless: remarks::Seen::new(),
             refreshed_ns: monotonic_ns(),
         };
         manager.first_round(inputs, old == Notes::default())?;
@@ -127,7 +130,7 @@ impl Manager {
 
     /// Logs each remark when it appears, before anything is attached.
     fn remark(&mut self, inputs: &Inputs) {
-        let remarks = remarks::remarks(&self.topology, &self.desired, inputs);
+        let remarks = remarks::remarks(&self.topology, &self.desired, inputs, &self.zoneless);
         for remark in remarks.iter().filter(|remark| !self.remarked.contains(remark)) {
             warn!("{remark}");
         }
