@@ -5,6 +5,8 @@
 
 pub mod case;
 pub mod cases;
+pub mod context;
 pub mod effects;
 pub mod host;
+pub mod kernel;
 pub mod world;
