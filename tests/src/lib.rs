@@ -18,6 +18,7 @@ pub mod leaks;
 pub mod netns;
 pub mod reference;
 mod run;
+pub mod session;
 mod sweep;
 
 pub use error::{Error, Result};
