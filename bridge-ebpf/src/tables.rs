@@ -1,7 +1,7 @@
 //! The kernel's maps as the decision's tables.
 
 use aya_ebpf::{
-    bindings::{BPF_ANY, BPF_NOEXIST},
+    bindings::{BPF_EXIST, BPF_NOEXIST},
     btf_maps::lpm_trie::Key,
     helpers::generated::bpf_ktime_get_coarse_ns,
 };
@@ -95,7 +95,7 @@ impl Tables for Maps {
                 stations: used.stations.wrapping_sub(freed.stations),
                 flows: used.flows.wrapping_sub(freed.flows),
             },
-            _ => Usage { stations: u64::MAX, flows: u64::MAX },
+            _ => Usage { stations: i64::MAX as u64, flows: i64::MAX as u64 },
         }
     }
 }
@@ -108,10 +108,9 @@ impl TablesMut for Maps {
 
     #[inline(always)]
     fn update_station(&self, key: &StationKey, station: Station) {
-        if let Some(entry) = FDB.get_ptr_mut(key) {
-            // SAFETY: a live element; its two words are stored one by one, each whole.
-            unsafe { entry.write(station) };
-        }
+        // Never through a pointer into the table: the manager may remove the entry meanwhile, and the kernel gives its
+        // memory to another station at once.
+        let _gone_meanwhile = FDB.insert(key, station, u64::from(BPF_EXIST));
     }
 
     #[inline(always)]
@@ -126,7 +125,8 @@ impl TablesMut for Maps {
 
     #[inline(always)]
     fn update_flow(&self, key: &FlowKey, flow: Flow) {
-        let _gone_meanwhile = FLOWS.insert(key, flow, u64::from(BPF_ANY));
+        // Not BPF_ANY: a flow that the manager removes meanwhile would come back without being charged to its port.
+        let _gone_meanwhile = FLOWS.insert(key, flow, u64::from(BPF_EXIST));
     }
 
     #[inline(always)]

@@ -13,6 +13,7 @@ mod guard;
 mod ingress;
 mod learn;
 mod policy;
+mod settle;
 
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ mod tests;
 pub use commit::commit;
 pub use egress::egress;
 pub use ingress::ingress;
+pub use settle::{counted, settle, settle_egress};
 
 use crate::{
     abi::{

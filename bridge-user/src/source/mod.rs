@@ -26,6 +26,8 @@ pub struct Link {
     pub mac: Option<[u8; 6]>,
     /// MTU in bytes.
     pub mtu: u32,
+    /// Frames that it has received since it was made.
+    pub rx_packets: u64,
     /// Administratively up with carrier (IFF_UP and IFF_LOWER_UP).
     pub running: bool,
     /// ifindex of the master device.
@@ -78,7 +80,7 @@ pub struct LinuxBridge {
     pub ageing_time: u32,
     /// vlan_filtering.
     pub vlan_filtering: bool,
-    /// Any of nf_call_iptables, nf_call_ip6tables, nf_call_arptables.
+    /// Any of nf_call_iptables, nf_call_ip6tables, nf_call_arptables, of this bridge or (sysctl bridge-nf-call-*) of all.
     pub nf_call: bool,
 }
 
