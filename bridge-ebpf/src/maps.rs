@@ -9,7 +9,7 @@ use aya_ebpf::{
 use bridge_common::abi::{
     Cell, Flow, FlowKey, GuardKey, L4Data, Pair, Port, PortCounters, RuleWord, Station, StationKey, Usage, ZoneEntry,
     control,
-    maps::{DEFAULT_LIMITS, GUARD_ENTRIES, HOST_ADDRESSES, L4_ENTRIES},
+    maps::{DEFAULT_LIMITS, GUARD_ENTRIES, HOST_ADDRESSES, L4_ENTRIES, NEAR_IFINDEX},
 };
 use bridge_common::decide::Scratch;
 
@@ -30,6 +30,8 @@ type Pairs = Array<Pair, 1, INNER_ARRAY>;
 pub static CONTROL: Array<u64, { control::SLOTS as usize }> = Array::new();
 #[btf_map]
 pub static SLOTS: HashMap<u32, u32, SLOT_COUNT> = HashMap::new();
+#[btf_map]
+pub static NEAR_SLOTS: Array<u32, { NEAR_IFINDEX as usize }> = Array::new();
 #[btf_map]
 pub static PORTS: Array<Port, SLOT_COUNT> = Array::new();
 #[btf_map]

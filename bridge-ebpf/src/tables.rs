@@ -12,7 +12,7 @@ use bridge_common::{
     decide::{Tables, TablesMut},
 };
 
-use crate::maps::{CONTROL, FDB, FLOWS, FREED, GUARD, L4, PAIRS, PORTS, SLOTS, USED, ZONES4, ZONES6};
+use crate::maps::{CONTROL, FDB, FLOWS, FREED, GUARD, L4, NEAR_SLOTS, PAIRS, PORTS, SLOTS, USED, ZONES4, ZONES6};
 
 /// All maps together.
 pub struct Maps;
@@ -35,8 +35,12 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn slot(&self, ifindex: u32) -> Option<u16> {
-        // SAFETY: copied at once.
-        unsafe { SLOTS.get(ifindex) }.map(|slot| *slot as u16)
+        // An index in an array costs a tenth of a hash look-up, and out of range it finds nothing.
+        match NEAR_SLOTS.get(ifindex) {
+            Some(slot) if *slot != 0 => Some(*slot as u16),
+            // SAFETY: copied at once.
+            _ => unsafe { SLOTS.get(ifindex) }.map(|slot| *slot as u16),
+        }
     }
 
     #[inline(always)]

@@ -4,6 +4,9 @@
 pub const CONTROL: &str = "CONTROL";
 /// ifindex (`u32`) to port slot (`u32`). `HashMap`.
 pub const SLOTS: &str = "SLOTS";
+/// ifindex below [`NEAR_IFINDEX`] to port slot (`u32`), 0 = ask [`SLOTS`]: what holds there for the first interfaces, without
+/// hashing. `Array`.
+pub const NEAR_SLOTS: &str = "NEAR_SLOTS";
 /// Port slot to [`super::Port`]. `Array`.
 pub const PORTS: &str = "PORTS";
 /// [`super::StationKey`] to [`super::Station`]. `HashMap`.
@@ -34,9 +37,10 @@ pub const TARGETS: &str = "TARGETS";
 pub const LAST_VERDICT: &str = "LAST_VERDICT";
 
 /// Every map, in the order of their declaration.
-pub const ALL: [&str; 16] = [
+pub const ALL: [&str; 17] = [
     CONTROL,
     SLOTS,
+    NEAR_SLOTS,
     PORTS,
     FDB,
     GUARD,
@@ -83,6 +87,8 @@ pub const DEFAULT_LIMITS: Limits = Limits {
     rules: 1024,
 };
 
+/// Length of [`NEAR_SLOTS`].
+pub const NEAR_IFINDEX: u32 = 4096;
 /// Largest number of [`super::L4Data`] entries of one generation.
 pub const L4_ENTRIES: u32 = 1 << 20;
 /// Stations that the guard knows addresses of, each address one entry.

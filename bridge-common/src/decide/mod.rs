@@ -19,7 +19,7 @@ mod settle;
 mod tests;
 
 pub use commit::commit;
-pub use egress::egress;
+pub use egress::{egress, judged_at_ingress};
 pub use ingress::ingress;
 pub use settle::{counted, settle, settle_egress};
 

@@ -8,7 +8,7 @@ use aya_ebpf::{
 };
 use bridge_common::{
     abi::Counted,
-    decide::{Hook, Verdict, counted, egress, ingress, settle, settle_egress},
+    decide::{Hook, Verdict, counted, egress, ingress, judged_at_ingress, settle, settle_egress},
 };
 
 use crate::{
@@ -42,10 +42,14 @@ pub fn fastbridge_in(ctx: TcContext) -> i32 {
 /// Judges what leaves the bridge and did not come in through a managed port.
 #[classifier]
 pub fn fastbridge_out(ctx: TcContext) -> i32 {
-    let Some(scratch) = scratch(Space::Egress) else { return TC_ACT_SHOT };
-    let frame = SkbFrame::new(&ctx);
     // SAFETY: the context is the kernel's own.
     let (ifindex, from) = unsafe { ((*ctx.skb.skb).ifindex, (*ctx.skb.skb).ingress_ifindex) };
+    // Nearly every frame: nothing must be spent on it.
+    if judged_at_ingress(&Maps, from) {
+        return NEXT;
+    }
+    let Some(scratch) = scratch(Space::Egress) else { return TC_ACT_SHOT };
+    let frame = SkbFrame::new(&ctx);
     let decision = egress(&Maps, &frame, ifindex, from, scratch);
     let Some(outcome) = settle_egress(&Maps, &decision, scratch) else { return NEXT };
     account(&ctx, decision.slot, outcome, decision.rule, decision.len);

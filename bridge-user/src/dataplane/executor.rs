@@ -236,9 +236,12 @@ impl Executor {
             Op::SetPort { slot, port } => self.set_port(*slot, *port)?,
             Op::MapIfindex { slot, ifindex } => {
                 self.maps.slots.insert(ifindex, u32::from(*slot), 0).map_err(full(maps::SLOTS, "ports"))?;
+                self.maps.set_near(*ifindex, *slot)?;
                 self.mirror.slots.insert(*ifindex, *slot);
             }
             Op::UnmapIfindex { ifindex, .. } => {
+                // First: what is 0 there is looked up in the other one.
+                self.maps.set_near(*ifindex, NO_PORT)?;
                 absent_is_fine(self.maps.slots.remove(ifindex)).map_err(failed(maps::SLOTS))?;
                 self.mirror.slots.remove(ifindex);
             }
