@@ -12,6 +12,7 @@ mod rate;
 mod report;
 mod stats;
 mod topology;
+mod work;
 
 use std::{fs, path::PathBuf, process::ExitCode};
 

@@ -1,5 +1,6 @@
 //! Packets per second: each path on a pair of ports of its own in one lab, all of them always attached, sent through in
-//! turns. What a neighbour of this machine does hits every path of a round alike; the ratios are taken within a round.
+//! turns. A frame's whole way runs on the one generating core, and its time is what counts; what a neighbour does to caches and
+//! clocks hits every path of a round alike, so the ratios are taken within a round.
 
 mod lab;
 
