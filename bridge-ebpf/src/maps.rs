@@ -9,9 +9,9 @@ use aya_ebpf::{
 use bridge_common::abi::{
     Cell, Flow, FlowKey, GuardKey, L4Data, Pair, Port, PortCounters, RuleWord, Station, StationKey, Usage, ZoneEntry,
     control,
-    maps::{DEFAULT_LIMITS, GUARD_ENTRIES, HOST_ADDRESSES, L4_ENTRIES, NEAR_IFINDEX},
+    maps::{DEFAULT_LIMITS, GUARD_ENTRIES, HOST_ADDRESSES, L4_ENTRIES, MEMOS, NEAR_IFINDEX},
 };
-use bridge_common::decide::Scratch;
+use bridge_common::decide::{Memo, Scratch};
 
 const STATIONS: usize = DEFAULT_LIMITS.stations as usize;
 const SLOT_COUNT: usize = DEFAULT_LIMITS.ports as usize + 1;
@@ -58,6 +58,8 @@ pub static COUNTERS: PerCpuArray<PortCounters, SLOT_COUNT> = PerCpuArray::new();
 pub static RULES: PerCpuArray<Cell, RULE_COUNT> = PerCpuArray::new();
 #[btf_map]
 pub static TARGETS: DevMap<SLOT_COUNT> = DevMap::new();
+#[btf_map]
+pub static MEMO: PerCpuArray<Memo, { MEMOS as usize }> = PerCpuArray::new();
 #[btf_map]
 pub static LAST_VERDICT: PerCpuArray<u64, 1> = PerCpuArray::new();
 

@@ -3,16 +3,16 @@
 use aya_ebpf::{
     bindings::{BPF_EXIST, BPF_NOEXIST},
     btf_maps::lpm_trie::Key,
-    helpers::generated::bpf_ktime_get_coarse_ns,
+    helpers::generated::{bpf_jiffies64, bpf_ktime_get_coarse_ns},
 };
 use bridge_common::{
     abi::{
         Control, Flow, FlowKey, GuardKey, L4_BITS, L4Data, Pair, Port, RuleWord, Station, StationKey, Usage, ZoneEntry,
     },
-    decide::{Tables, TablesMut},
+    decide::{Memo, Tables, TablesMut},
 };
 
-use crate::maps::{CONTROL, FDB, FLOWS, FREED, GUARD, L4, NEAR_SLOTS, PAIRS, PORTS, SLOTS, USED, ZONES4, ZONES6};
+use crate::maps::{CONTROL, FDB, FLOWS, FREED, GUARD, L4, MEMO, NEAR_SLOTS, PAIRS, PORTS, SLOTS, USED, ZONES4, ZONES6};
 
 /// All maps together.
 pub struct Maps;
@@ -92,6 +92,17 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
+    fn ticks(&self) -> u64 {
+        // SAFETY: no arguments, no preconditions. The verifier replaces it by a load.
+        unsafe { bpf_jiffies64() }
+    }
+
+    #[inline(always)]
+    fn memo(&self, index: u32) -> Option<&Memo> {
+        MEMO.get(index)
+    }
+
+    #[inline(always)]
     fn usage(&self, slot: u16) -> Usage {
         let slot = u32::from(slot);
         match (USED.get(slot), FREED.get(slot)) {
@@ -157,6 +168,22 @@ impl TablesMut for Maps {
         if let Some(word) = CONTROL.get_ptr_mut(Control::FdbFull as u32) {
             // SAFETY: as in `charge`.
             unsafe { atomic_add(word, 1) };
+        }
+    }
+
+    #[inline(always)]
+    fn raise_moves(&self) {
+        if let Some(word) = CONTROL.get_ptr_mut(Control::Moves as u32) {
+            // SAFETY: as in `charge`.
+            unsafe { atomic_add(word, 1) };
+        }
+    }
+
+    #[inline(always)]
+    fn edit_memo(&self, index: u32, edit: impl FnOnce(&mut Memo)) {
+        if let Some(memo) = MEMO.get_ptr_mut(index) {
+            // SAFETY: this CPU's own; programs of one kind do not nest on it, and the kinds keep to memos of their own.
+            edit(unsafe { &mut *memo });
         }
     }
 }

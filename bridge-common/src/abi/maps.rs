@@ -33,11 +33,14 @@ pub const COUNTERS: &str = "COUNTERS";
 pub const RULES: &str = "RULES";
 /// Port slot to the device that XDP redirects to. `DevMap`.
 pub const TARGETS: &str = "TARGETS";
+/// What the programs remember of decisions, see `bridge_common::decide::Memo`. `PerCpuArray` of [`MEMOS`]; user space
+/// neither reads nor writes it.
+pub const MEMO: &str = "MEMO";
 /// The last verdict taken on this CPU, when `RECORD_VERDICT` is set at load. `PerCpuArray<u64>` of one.
 pub const LAST_VERDICT: &str = "LAST_VERDICT";
 
 /// Every map, in the order of their declaration.
-pub const ALL: [&str; 17] = [
+pub const ALL: [&str; 18] = [
     CONTROL,
     SLOTS,
     NEAR_SLOTS,
@@ -54,6 +57,7 @@ pub const ALL: [&str; 17] = [
     COUNTERS,
     RULES,
     TARGETS,
+    MEMO,
     LAST_VERDICT,
 ];
 
@@ -87,6 +91,8 @@ pub const DEFAULT_LIMITS: Limits = Limits {
     rules: 1024,
 };
 
+/// Length of [`MEMO`], a power of two.
+pub const MEMOS: u32 = 1024;
 /// Length of [`NEAR_SLOTS`].
 pub const NEAR_IFINDEX: u32 = 4096;
 /// Largest number of [`super::L4Data`] entries of one generation.

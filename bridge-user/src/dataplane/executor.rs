@@ -41,6 +41,8 @@ pub struct Executor {
     notes: NoteMap,
     pins: Pins,
     abi: u64,
+    /// The last [`Control::Epoch`].
+    epoch: u64,
     limits: Limits,
     /// Every link of ours; `true`: it runs the programs of this build.
     links: BTreeMap<(u32, HookPoint), (Attachment, bool)>,
@@ -68,7 +70,8 @@ impl Executor {
         maps.ports.set(u32::from(NO_PORT), Pod(host), 0).map_err(failed(maps::PORTS))?;
         let links = found_links(&pins)?;
         let mirror = mirror(&maps, &limits)?;
-        Ok(Self { ebpf, maps, notes, pins, abi, limits, links, mirror, _lock: lock })
+        let epoch = maps.control(Control::Epoch)?;
+        Ok(Self { ebpf, maps, notes, pins, abi, epoch, limits, links, mirror, _lock: lock })
     }
 
     /// The maps.
@@ -117,7 +120,15 @@ impl Executor {
     /// # Errors
     /// [`DataplaneError::Map`].
     pub fn beat(&mut self, now_ns: u64) -> Result<(), DataplaneError> {
-        self.maps.set_control(Control::Heartbeat, now_ns)
+        self.maps.set_control(Control::Heartbeat, now_ns)?;
+        if now_ns == 0 { self.raise_epoch() } else { Ok(()) }
+    }
+
+    /// Ends what the programs remember of decisions under the state before.
+    fn raise_epoch(&mut self) -> Result<(), DataplaneError> {
+        // 32 bits count; 0 would mean that nothing may be remembered.
+        self.epoch = self.epoch % u64::from(u32::MAX) + 1;
+        self.maps.set_control(Control::Epoch, self.epoch)
     }
 
     /// Once the dataplane is as desired: links of an older build, and maps of another ABI, go.
@@ -310,11 +321,14 @@ impl Kernel for Executor {
     }
 
     fn apply(&mut self, op: &Op) -> Result<(), Fault<DataplaneError>> {
-        match op {
+        let done = match op {
             Op::Attach { ifindex, name, point, .. } => self.attach(*ifindex, name, *point),
             Op::SetTarget { slot, ifindex } => self.set_target(*slot, *ifindex),
             other => self.execute(other).map_err(Fault::Failed),
-        }
+        };
+        // Also after a failure: it may have changed something.
+        let raised = self.raise_epoch().map_err(Fault::Failed);
+        done.and(raised)
     }
 }
 
