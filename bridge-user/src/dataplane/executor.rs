@@ -33,6 +33,8 @@ pub struct Executor {
     /// Every link of ours.
     pub(super) links: Links,
     pub(super) mirror: Actual,
+    /// The last [`Control::Epoch`].
+    epoch: u64,
     _lock: Lock,
 }
 
@@ -56,7 +58,8 @@ impl Executor {
         maps.ports.set(u32::from(NO_PORT), Pod(host), 0).map_err(failed(maps::PORTS))?;
         let links = found_links(&pins)?;
         let mirror = mirror(&maps, &limits)?;
-        Ok(Self { ebpf, maps, notes, pins, abi, limits, links, mirror, _lock: lock })
+        let epoch = maps.control(Control::Epoch)?;
+        Ok(Self { ebpf, maps, notes, pins, abi, epoch, limits, links, mirror, _lock: lock })
     }
 
     /// The maps.
@@ -105,7 +108,15 @@ impl Executor {
     /// # Errors
     /// [`DataplaneError::Map`].
     pub fn beat(&mut self, now_ns: u64) -> Result<(), DataplaneError> {
-        self.maps.set_control(Control::Heartbeat, now_ns)
+        self.maps.set_control(Control::Heartbeat, now_ns)?;
+        if now_ns == 0 { self.raise_epoch() } else { Ok(()) }
+    }
+
+    /// Ends what the programs remember of decisions under the state before.
+    pub(super) fn raise_epoch(&mut self) -> Result<(), DataplaneError> {
+        // 32 bits count; 0 would mean that nothing may be remembered.
+        self.epoch = self.epoch % u64::from(u32::MAX) + 1;
+        self.maps.set_control(Control::Epoch, self.epoch)
     }
 
     /// Once the dataplane is as desired: links of an older build, and maps of another ABI, go.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aya::maps::{MapError, xdp::XdpMapError};
-use bridge_common::abi::{Control, PORT_RUNNING, Port, Station, StationKey, maps};
+use bridge_common::abi::{Control, NO_PORT, PORT_RUNNING, Port, Station, StationKey, maps};
 
 use super::{Pod, error::DataplaneError, executor::Executor, links, maps::failed};
 use crate::{
@@ -97,9 +97,12 @@ impl Executor {
             Op::SetPort { slot, port } => self.set_port(*slot, *port)?,
             Op::MapIfindex { slot, ifindex } => {
                 self.maps.slots.insert(ifindex, u32::from(*slot), 0).map_err(full(maps::SLOTS, "ports"))?;
+                self.maps.set_near(*ifindex, *slot)?;
                 self.mirror.slots.insert(*ifindex, *slot);
             }
             Op::UnmapIfindex { ifindex, .. } => {
+                // First: what is 0 there is looked up in the other one.
+                self.maps.set_near(*ifindex, NO_PORT)?;
                 absent_is_fine(self.maps.slots.remove(ifindex)).map_err(failed(maps::SLOTS))?;
                 self.mirror.slots.remove(ifindex);
             }
@@ -168,11 +171,14 @@ impl Kernel for Executor {
     }
 
     fn apply(&mut self, op: &Op) -> Result<(), Fault<DataplaneError>> {
-        match op {
+        let done = match op {
             Op::Attach { ifindex, name, point, .. } => self.attach(*ifindex, name, *point),
             Op::SetTarget { slot, ifindex } => self.set_target(*slot, *ifindex),
             other => self.execute(other).map_err(Fault::Failed),
-        }
+        };
+        // Also after a failure: it may have changed something.
+        let raised = self.raise_epoch().map_err(Fault::Failed);
+        done.and(raised)
     }
 }
 
