@@ -50,7 +50,8 @@ impl Kept {
     pub fn netns(&self, role: &str) -> Result<Netns> {
         let roles = self.roles();
         if !roles.iter().any(|known| known == role) {
-            let known = if roles.is_empty() { "the lab is not up".into() } else { format!("there are {}", roles.join(", ")) };
+            let known =
+                if roles.is_empty() { "the lab is not up".into() } else { format!("there are {}", roles.join(", ")) };
             return Err(Error::Invalid(format!("the lab has no `{role}`: {known}")));
         }
         Netns::existing(&format!("{}-{role}", self.prefix))
