@@ -141,6 +141,14 @@ impl Executor {
     /// # Errors
     /// [`DataplaneError::Io`].
     pub fn remove(mut self) -> Result<(), DataplaneError> {
+        self.take_back()
+    }
+
+    /// After a first round that failed: everything that it made goes, as if it had not been.
+    ///
+    /// # Errors
+    /// [`DataplaneError::Io`].
+    pub fn take_back(&mut self) -> Result<(), DataplaneError> {
         self.links.clear();
         remove_all(&self.pins)
     }

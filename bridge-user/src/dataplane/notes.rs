@@ -10,6 +10,7 @@ use bridge_common::abi::maps::Limits;
 use serde::{Deserialize, Serialize};
 
 use super::{error::DataplaneError, maps::failed};
+use crate::topology::model::Policy;
 
 /// Name of the pinned map.
 pub const NOTES: &str = "NOTES";
@@ -34,12 +35,10 @@ pub struct Notes {
     pub ports: BTreeMap<u16, PortNote>,
     /// Rule slot to rule id; slot 0 is `default`.
     pub rule_ids: Vec<Option<String>>,
-    /// Rule ids in the file's order.
-    pub rule_order: Vec<String>,
     /// Names of stations by MAC (as text).
     pub stations: BTreeMap<String, String>,
-    /// The policy for people.
-    pub policy: serde_json::Value,
+    /// The policy in force.
+    pub policy: Option<Policy>,
     /// Ports that no hook of ours can reach.
     pub unpoliced: Vec<String>,
     /// Sentences for people.

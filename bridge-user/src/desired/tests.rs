@@ -63,6 +63,7 @@ fn link(ifindex: u32, name: &str, kind: LinkKind, master: Option<u32>) -> Link {
         kind,
         bridge_port: None,
         bridge: None,
+        rx_packets: 0,
         xdp_target: None,
     }
 }

@@ -26,6 +26,8 @@ pub struct Link {
     pub mac: Option<[u8; 6]>,
     /// MTU in bytes.
     pub mtu: u32,
+    /// Frames that it has received since it was made.
+    pub rx_packets: u64,
     /// Administratively up with carrier (IFF_UP and IFF_LOWER_UP).
     pub running: bool,
     /// ifindex of the master device.

@@ -63,6 +63,7 @@ mod tests {
             kind: LinkKind::Other,
             bridge_port: None,
             bridge: None,
+            rx_packets: 0,
             xdp_target: None,
         }
     }

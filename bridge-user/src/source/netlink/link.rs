@@ -34,10 +34,12 @@ fn link(message: LinkMessage) -> Result<(Link, bool), NetlinkError> {
     let loopback = header.flags.contains(LinkFlags::Loopback);
     let (mut name, mut mtu, mut mac, mut master) = (None, None, None, None);
     let (mut kind, mut bridge_port, mut bridge) = (LinkKind::Other, None, None);
+    let mut rx_packets = 0;
     for attribute in message.attributes {
         match attribute {
             LinkAttribute::IfName(value) => name = Some(value),
             LinkAttribute::Mtu(value) => mtu = Some(value),
+            LinkAttribute::Stats64(value) => rx_packets = value.rx_packets,
             LinkAttribute::Address(value) if ethernet => mac = value.try_into().ok(),
             LinkAttribute::Controller(value) if value != 0 => master = Some(value),
             LinkAttribute::LinkInfo(infos) => (kind, bridge, bridge_port) = details(infos, ethernet),
@@ -47,7 +49,10 @@ fn link(message: LinkMessage) -> Result<(Link, bool), NetlinkError> {
     let ifindex = header.index;
     let missing = |what| NetlinkError::Unreadable(format!("the link with index {ifindex} has no {what}"));
     let (name, mtu) = (name.ok_or_else(|| missing("name"))?, mtu.ok_or_else(|| missing("MTU"))?);
-    Ok((Link { ifindex, name, mac, mtu, running, master, kind, bridge_port, bridge, xdp_target: None }, loopback))
+    Ok((
+        Link { ifindex, name, mac, mtu, rx_packets, running, master, kind, bridge_port, bridge, xdp_target: None },
+        loopback,
+    ))
 }
 
 fn details(infos: Vec<LinkInfo>, ethernet: bool) -> (LinkKind, Option<LinuxBridge>, Option<BridgePort>) {

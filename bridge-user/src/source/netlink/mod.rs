@@ -14,7 +14,7 @@ mod features;
 mod link;
 
 use netlink_packet_core::DecodeError;
-use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
+use netlink_packet_route::link::LinkMessage;
 use netlink_packet_route::neighbour::{NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
@@ -92,9 +92,7 @@ impl Netlink {
 
     /// `None`: links and addresses do not go together.
     async fn look(&self) -> Result<Option<HostSnapshot>, NetlinkError> {
-        let mut request = LinkMessage::default();
-        request.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
-        let rows = self.route.dump(RouteNetlinkMessage::GetLink(request)).await?;
+        let rows = self.route.dump(RouteNetlinkMessage::GetLink(LinkMessage::default())).await?;
         let mut links = link::links(rows)?;
         let rows = self.route.dump(RouteNetlinkMessage::GetAddress(Default::default())).await?;
         let Some(addresses) = address::addresses(rows, &links)? else { return Ok(None) };
