@@ -1,18 +1,19 @@
 //! The kernel's maps as the decision's tables.
 
 use aya_ebpf::{
-    bindings::{BPF_ANY, BPF_NOEXIST},
+    bindings::{BPF_ANY, BPF_EXIST, BPF_NOEXIST},
     btf_maps::lpm_trie::Key,
     helpers::generated::bpf_ktime_get_coarse_ns,
 };
 use bridge_common::{
     abi::{
         Control, Flow, FlowKey, GuardKey, L4_BITS, L4Data, Pair, Port, RuleWord, Station, StationKey, Usage, ZoneEntry,
+        Zoneless,
     },
     decide::{Tables, TablesMut},
 };
 
-use crate::maps::{CONTROL, FDB, FLOWS, FREED, GUARD, L4, PAIRS, PORTS, SLOTS, USED, ZONES4, ZONES6};
+use crate::maps::{CONTROL, FDB, FLOWS, FREED, GUARD, L4, PAIRS, PORTS, SLOTS, USED, ZONELESS, ZONES4, ZONES6};
 
 /// All maps together.
 pub struct Maps;
@@ -95,7 +96,7 @@ impl Tables for Maps {
                 stations: used.stations.wrapping_sub(freed.stations),
                 flows: used.flows.wrapping_sub(freed.flows),
             },
-            _ => Usage { stations: u64::MAX, flows: u64::MAX },
+            _ => Usage { stations: i64::MAX as u64, flows: i64::MAX as u64 },
         }
     }
 }
@@ -108,10 +109,9 @@ impl TablesMut for Maps {
 
     #[inline(always)]
     fn update_station(&self, key: &StationKey, station: Station) {
-        if let Some(entry) = FDB.get_ptr_mut(key) {
-            // SAFETY: a live element; its two words are stored one by one, each whole.
-            unsafe { entry.write(station) };
-        }
+        // Never through a pointer into the table: the manager may remove the entry meanwhile, and the kernel gives its
+        // memory to another station at once.
+        let _gone_meanwhile = FDB.insert(key, station, u64::from(BPF_EXIST));
     }
 
     #[inline(always)]
@@ -126,7 +126,8 @@ impl TablesMut for Maps {
 
     #[inline(always)]
     fn update_flow(&self, key: &FlowKey, flow: Flow) {
-        let _gone_meanwhile = FLOWS.insert(key, flow, u64::from(BPF_ANY));
+        // Not BPF_ANY: a flow that the manager removes meanwhile would come back without being charged to its port.
+        let _gone_meanwhile = FLOWS.insert(key, flow, u64::from(BPF_EXIST));
     }
 
     #[inline(always)]
@@ -145,6 +146,14 @@ impl TablesMut for Maps {
             if flows != 0 {
                 atomic_add(&raw mut (*used).flows, i64::from(flows));
             }
+        }
+    }
+
+    #[inline(always)]
+    fn note_zoneless(&self, source: &Zoneless, slot: u16) {
+        // SAFETY: only its presence counts. A look-up is cheaper than writing it again for every frame.
+        if unsafe { ZONELESS.get(source) }.is_none() {
+            let _not_remembered = ZONELESS.insert(source, u32::from(slot), u64::from(BPF_ANY));
         }
     }
 

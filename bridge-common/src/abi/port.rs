@@ -44,7 +44,8 @@ impl Port {
 }
 
 /// How much of a port's quotas is in use: two counters that only grow (wrapping), each with one writing side.
-/// In use = the programs' counter less the manager's.
+/// In use = the programs' counter less the manager's. Two CPUs that see one station move may both count it, so that the
+/// difference can be off by a little, and below zero: it is read as signed.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -54,3 +55,11 @@ pub struct Usage {
     pub flows: u64,
 }
 const _: () = assert!(size_of::<Usage>() == 16);
+
+impl Usage {
+    /// Whether `in_use` (one of the differences) leaves no room under `limit`.
+    #[inline(always)]
+    pub const fn is_full(in_use: u64, limit: u32) -> bool {
+        in_use as i64 >= limit as i64
+    }
+}

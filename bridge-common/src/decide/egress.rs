@@ -60,27 +60,32 @@ fn judge<T: Tables, F: Frame>(
     if let Err(denial) = judged {
         return Err(denial.reason);
     }
-    scratch.learn = distrust(tables, &scratch.packet, source);
+    scratch.learn = distrust(tables, &scratch.packet, ingress_ifindex, source);
     Ok(())
 }
 
 /// Whether a managed port judged this frame when it came in, so that its rule is counted already: what the bridge
-/// handed to the host for routing, and, beside OVS's userspace datapath (where every frame arrives with ingress 0),
-/// what a station of ours or the host's router sends.
+/// handed to the host for routing, and, where OVS's user space re-sends frames (they arrive with ingress 0), what a
+/// station of ours or the host's router sends.
 #[inline(always)]
 fn judged_before<T: Tables>(tables: &T, ingress_ifindex: u32, source: Station) -> bool {
-    if ingress_ifindex != 0 && u64::from(ingress_ifindex) == tables.control(Control::BridgeIfindex) {
-        return true;
+    if ingress_ifindex != 0 {
+        return u64::from(ingress_ifindex) == tables.control(Control::BridgeIfindex);
     }
-    tables.control(Control::Flags) & USERSPACE_DATAPATH != 0 && !source.is(STATION_ABSENT)
+    resent(tables, ingress_ifindex) && !source.is(STATION_ABSENT)
 }
 
-/// A station of ours whose frame did not come in through a port of ours has moved away. Where user space re-sends
-/// every frame this cannot be told.
+/// Whether it may be a frame that came in through a port of ours and was re-sent by the slow path's user space.
 #[inline(always)]
-fn distrust<T: Tables>(tables: &T, packet: &Packet, source: Station) -> Learn {
-    let told_apart = tables.control(Control::Flags) & USERSPACE_DATAPATH == 0;
-    if told_apart && source.is_learned() && !is_group(&packet.source.mac) {
+fn resent<T: Tables>(tables: &T, ingress_ifindex: u32) -> bool {
+    ingress_ifindex == 0 && tables.control(Control::Flags) & USERSPACE_DATAPATH != 0
+}
+
+/// A station of ours whose frame did not come in through a port of ours has moved away. Of a re-sent frame this cannot
+/// be told.
+#[inline(always)]
+fn distrust<T: Tables>(tables: &T, packet: &Packet, ingress_ifindex: u32, source: Station) -> Learn {
+    if !resent(tables, ingress_ifindex) && source.is_learned() && !is_group(&packet.source.mac) {
         Learn { op: LearnOp::Forget, station: source }
     } else {
         Learn::default()

@@ -5,7 +5,7 @@ use super::{
     policy::{Live, pair, rule_of},
 };
 use crate::{
-    abi::{FLOW_FIN_OPENER, FLOW_FIN_REPLY, FLOW_RESET, Flow, FlowKey, RULE_ALLOW, RULE_STATEFUL},
+    abi::{FLOW_FIN_OPENER, FLOW_FIN_REPLY, FLOW_RESET, Flow, FlowKey, RULE_ALLOW, RULE_STATEFUL, Usage},
     wire::{Frame, Ip, proto, quoted},
 };
 
@@ -113,7 +113,7 @@ pub(super) fn open<T: Tables>(tables: &T, opening: Opening, scratch: &mut Scratc
         Some(port) => port.flow_limit,
         None => 0,
     };
-    if tables.usage(slot).flows >= u64::from(limit) {
+    if Usage::is_full(tables.usage(slot).flows, limit) {
         return false;
     }
     *change =

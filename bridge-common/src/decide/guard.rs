@@ -47,6 +47,7 @@ fn arp<T: Tables, F: Frame>(tables: &T, frame: &F, packet: &Packet, key: &mut Gu
 const DHCP_SERVER: u16 = 67;
 const DHCP6_SERVER: u16 = 547;
 const DHCP_CLIENT: u16 = 68;
+const DHCP6_CLIENT: u16 = 546;
 const ICMP_REDIRECT: u8 = 5;
 const ROUTER_SOLICITATION: u8 = 133;
 const ROUTER_ADVERTISEMENT: u8 = 134;
@@ -61,8 +62,9 @@ fn roles(ip: &Ip) -> Result<(), Drop> {
         return Ok(());
     }
     match (ip.family, ip.proto) {
-        (4, proto::UDP) if ip.sport == DHCP_SERVER => Err(Drop::GuardDhcp),
-        (6, proto::UDP) if ip.sport == DHCP6_SERVER => Err(Drop::GuardDhcp),
+        // Clients look at the destination port only: a server's message is what goes to a client, whatever it comes from.
+        (4, proto::UDP) if ip.sport == DHCP_SERVER || ip.dport == DHCP_CLIENT => Err(Drop::GuardDhcp),
+        (6, proto::UDP) if ip.sport == DHCP6_SERVER || ip.dport == DHCP6_CLIENT => Err(Drop::GuardDhcp),
         (4, proto::ICMP) if ip.icmp_type == ICMP_REDIRECT => Err(Drop::GuardRedirect),
         (6, proto::ICMPV6) if ip.icmp_type == ICMPV6_REDIRECT => Err(Drop::GuardRedirect),
         (6, proto::ICMPV6) if ip.icmp_type == ROUTER_ADVERTISEMENT => Err(Drop::GuardRa),

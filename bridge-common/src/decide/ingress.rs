@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     abi::{
-        Drop, NO_PORT, PORT_ELIGIBLE, PORT_GUARD, PORT_MEMBER, PORT_TC_BEHIND, Port, Punt, STATION_HOST,
+        Drop, NO_PORT, PORT_ELIGIBLE, PORT_GUARD, PORT_MEMBER, PORT_RUNNING, PORT_TC_BEHIND, Port, Punt, STATION_HOST,
         STATION_STATIC, Station,
     },
     wire::{Frame, parse_into},
@@ -110,7 +110,7 @@ fn allowed<T: Tables, F: Frame>(
         *learned = learn::distrust(packet, slot, known);
     }
     let tagged = if packet.tagged { Some(Punt::Vlan) } else { None };
-    let ineligible = if port.is(PORT_ELIGIBLE) { None } else { Some(Punt::Ineligible) };
+    let ineligible = if port.is(PORT_ELIGIBLE | PORT_RUNNING) { None } else { Some(Punt::Ineligible) };
     if let Some(reason) = permit.punt.or(tagged).or(ineligible).or(source_punt) {
         return Verdict::Punt(reason);
     }

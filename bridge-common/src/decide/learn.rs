@@ -2,7 +2,7 @@
 
 use super::{Learn, LearnOp, Tables};
 use crate::{
-    abi::{Control, LEARNING, Port, Punt, STATION_ABSENT, STATION_STATIC, Station},
+    abi::{Control, LEARNING, Port, Punt, STATION_ABSENT, STATION_STATIC, Station, Usage},
     wire::{Packet, is_group, is_reserved},
 };
 
@@ -41,7 +41,7 @@ fn add<T: Tables>(tables: &T, port: &Port, slot: u16, station: Station) -> (Lear
     if tables.control(Control::Flags) & LEARNING == 0 {
         return (Learn::default(), Some(Punt::UnknownSource));
     }
-    if tables.usage(slot).stations >= u64::from(port.station_limit) {
+    if Usage::is_full(tables.usage(slot).stations, port.station_limit) {
         return (Learn::default(), Some(Punt::StationLimit));
     }
     (Learn { op: LearnOp::Add, station }, Some(Punt::UnknownSource))

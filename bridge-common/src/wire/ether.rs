@@ -120,7 +120,8 @@ fn stacked<F: Frame>(frame: &F, outer: u16, at: u32) -> Result<Class, Drop> {
 #[inline(always)]
 fn llc<F: Frame>(frame: &F, at: u32) -> Result<Class, Drop> {
     let head: [u8; 4] = frame.read(at).ok_or(Drop::Malformed)?;
-    let (dsap, ssap, control) = (head[0] & 0xfe, head[1] & 0xfe, head[2]);
+    // Unnumbered information with or without the poll bit (IEEE 802.2, 5.4.1): receivers look past it.
+    let (dsap, ssap, control) = (head[0] & 0xfe, head[1] & 0xfe, head[2] & 0xef);
     if (dsap, ssap) != (0xaa, 0xaa) || control != 0x03 {
         return Ok(Class::Control);
     }

@@ -8,10 +8,9 @@ use aya_ebpf::{
 };
 use bridge_common::{
     abi::Counted,
-    decide::{EgressVerdict, Hook, Verdict, commit, egress, ingress},
+    decide::{Hook, Verdict, counted, egress, ingress, settle, settle_egress},
 };
 
-use super::{counted, egress_counted, settle};
 use crate::{
     account::account,
     maps::{Space, scratch},
@@ -30,8 +29,8 @@ pub fn fastbridge_in(ctx: TcContext) -> i32 {
     // SAFETY: the context is the kernel's own.
     let ifindex = unsafe { (*ctx.skb.skb).ifindex };
     let decision = ingress(&Maps, &frame, ifindex, Hook::Tc, scratch);
-    let verdict = settle(&decision, scratch);
-    account(decision.slot, counted(verdict), decision.rule, decision.len);
+    let verdict = settle(&Maps, &decision, scratch);
+    account(&ctx, decision.slot, counted(verdict), decision.rule, decision.len);
     match verdict {
         // SAFETY: no preconditions; an interface that is gone drops the frame.
         Verdict::Forward { ifindex, .. } => unsafe { bpf_redirect(ifindex, 0) as i32 },
@@ -48,15 +47,8 @@ pub fn fastbridge_out(ctx: TcContext) -> i32 {
     // SAFETY: the context is the kernel's own.
     let (ifindex, from) = unsafe { ((*ctx.skb.skb).ifindex, (*ctx.skb.skb).ingress_ifindex) };
     let decision = egress(&Maps, &frame, ifindex, from, scratch);
-    let outcome = match decision.verdict {
-        EgressVerdict::Skip => return NEXT,
-        EgressVerdict::Pass => egress_counted(commit(&Maps, scratch)),
-        EgressVerdict::Drop(reason) => {
-            let _ = commit(&Maps, scratch);
-            Counted::EgressDrop(reason)
-        }
-    };
-    account(decision.slot, outcome, decision.rule, decision.len);
+    let Some(outcome) = settle_egress(&Maps, &decision, scratch) else { return NEXT };
+    account(&ctx, decision.slot, outcome, decision.rule, decision.len);
     match outcome {
         Counted::EgressDrop(_) => TC_ACT_SHOT,
         _ => NEXT,

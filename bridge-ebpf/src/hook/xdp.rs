@@ -3,10 +3,9 @@
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 use bridge_common::{
     abi::Punt,
-    decide::{Hook, Verdict, ingress},
+    decide::{Hook, Verdict, counted, ingress, settle},
 };
 
-use super::{counted, settle};
 use crate::{
     account::account,
     maps::{Space, TARGETS, scratch},
@@ -23,7 +22,7 @@ pub fn fastbridge_xdp(ctx: XdpContext) -> u32 {
     if decision.left_to_tc {
         return xdp_action::XDP_PASS;
     }
-    let mut verdict = settle(&decision, scratch);
+    let mut verdict = settle(&Maps, &decision, scratch);
     let action = match verdict {
         // XDP_PASS when the device has left the map meanwhile: the slow path knows better.
         Verdict::Forward { slot, .. } => match TARGETS.redirect(u32::from(slot), u64::from(xdp_action::XDP_PASS)) {
@@ -36,6 +35,6 @@ pub fn fastbridge_xdp(ctx: XdpContext) -> u32 {
         Verdict::Punt(_) => xdp_action::XDP_PASS,
         Verdict::Drop(_) => xdp_action::XDP_DROP,
     };
-    account(decision.slot, counted(verdict), decision.rule, decision.len);
+    account(&ctx, decision.slot, counted(verdict), decision.rule, decision.len);
     action
 }

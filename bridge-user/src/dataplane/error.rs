@@ -36,7 +36,7 @@ pub enum DataplaneError {
     #[error(transparent)]
     Load(#[from] LoadError),
     /// A map operation failed.
-    #[error("map {map}: {error}")]
+    #[error("map {map}: {}", chain(error))]
     Map {
         /// Name of the map.
         map: &'static str,
@@ -52,7 +52,7 @@ pub enum DataplaneError {
         limit: &'static str,
     },
     /// A program could not be attached.
-    #[error("cannot attach to {name}: {error}")]
+    #[error("cannot attach to {name}: {}", chain(error))]
     Attach {
         /// Interface.
         name: String,
@@ -87,4 +87,15 @@ impl DataplaneError {
 pub(super) fn at(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> DataplaneError {
     let path = path.into();
     move |error| DataplaneError::Io { path, error }
+}
+
+/// An error with all its causes: aya's own sentences name the call, their sources the reason.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }

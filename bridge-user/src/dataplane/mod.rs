@@ -11,6 +11,8 @@ pub mod object;
 pub mod pins;
 mod publish;
 pub mod sweep;
+#[cfg(feature = "trace")]
+mod trace;
 
 use bridge_common::abi::Plain;
 

@@ -90,7 +90,7 @@ fn linux_reasons(name: &str, bridge: Option<LinuxBridge>, link: &Link) -> Vec<St
                 reasons.push(format!("bridge {name} filters VLANs (vlan_filtering)"));
             }
             if bridge.nf_call {
-                reasons.push(format!("bridge {name} hands frames to iptables (nf_call_*)"));
+                reasons.push(format!("bridge {name} hands frames to iptables (its nf_call_* options, or the sysctls net.bridge.bridge-nf-call-*)"));
             }
         }
         None => reasons.push(format!("the kernel does not tell the settings of bridge {name}")),

@@ -10,7 +10,7 @@ mod remarks;
 mod round;
 mod telemetry;
 
-use std::{path::Path, time::Duration};
+use std::{io::IsTerminal as _, path::Path, time::Duration};
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -39,7 +39,11 @@ const SWEEP: Duration = Duration::from_secs(10);
 /// [`ManagerError`] with its exit code. Nothing half attached stays.
 pub fn run(pins: &Path, topology: &Path) -> Result<(), ManagerError> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    let _already_set = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _already_set = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .try_init();
     let parsed = topology::load(topology).map_err(ManagerError::Topology)?;
     for warning in &parsed.warnings {
         warn!("{warning}");
@@ -85,7 +89,8 @@ async fn turn(
             },
             () = watch.changed() => reload(manager, inputs, watch, "the file changed"),
             _ = beat.tick() => {
-                manager.round(inputs);
+                // Not everything that matters has an event: sysctls have none.
+                look(manager, inputs).await;
                 if Instant::now() >= sweep_at {
                     sweep_at = Instant::now() + SWEEP;
                     manager.sweep(inputs).await;

@@ -55,6 +55,10 @@ pub(super) struct Manager {
     before_attach: BTreeMap<u32, u64>,
     /// The last error told, so that it is told once.
     told: String,
+    /// Remarks of the last round: each is logged when it appears.
+    remarked: Vec<String>,
+    /// Source addresses in no zone, as of the last sweep.
+    pub(super) zoneless: remarks::Seen,
     pub(super) refreshed_ns: u64,
 }
 
@@ -85,6 +89,8 @@ impl Manager {
             lowered_from: inputs.host.addresses.clone(),
             before_attach,
             told: String::new(),
+            remarked: Vec::new(),
+            zoneless: remarks::Seen::new(),
             refreshed_ns: monotonic_ns(),
         };
         manager.first_round(inputs, old == Notes::default())?;
@@ -103,7 +109,7 @@ impl Manager {
             return Err(failure.error.into());
         }
         self.executor.prune()?;
-        self.settled(inputs)
+        self.settled()
     }
 
     fn desire(&self, inputs: &Inputs) -> Result<Desired, desired::DesiredError> {
@@ -111,6 +117,7 @@ impl Manager {
     }
 
     fn converge(&mut self, inputs: &Inputs) -> Result<Report<DataplaneError>, DataplaneError> {
+        self.remark(inputs);
         let received = inputs.host.links.iter().map(|link| (link.ifindex, link.rx_packets));
         let received: BTreeMap<_, _> = received.collect();
         for ifindex in self.desired.ports.keys() {
@@ -119,6 +126,15 @@ impl Manager {
         }
         self.before_attach.retain(|ifindex, _| self.desired.ports.contains_key(ifindex));
         reconcile::converge(&mut self.executor, &self.desired)
+    }
+
+    /// Logs each remark when it appears, before anything is attached.
+    fn remark(&mut self, inputs: &Inputs) {
+        let remarks = remarks::remarks(&self.topology, &self.desired, inputs, &self.zoneless);
+        for remark in remarks.iter().filter(|remark| !self.remarked.contains(remark)) {
+            warn!("{remark}");
+        }
+        self.remarked = remarks;
     }
 
     /// One round. Errors are told once each, counted, and tried again in the next round.
@@ -145,7 +161,7 @@ impl Manager {
             Err(error) => return Err(error.into()),
         }
         let report = self.converge(inputs)?;
-        self.settled(inputs)?;
+        self.settled()?;
         match report.failed.into_iter().next() {
             Some(failure) => Err(failure.error.into()),
             None => {
@@ -156,9 +172,9 @@ impl Manager {
     }
 
     /// What goes with every round that could look and act, even if one port failed: the loop turns.
-    fn settled(&mut self, inputs: &Inputs) -> Result<(), ManagerError> {
+    fn settled(&mut self) -> Result<(), ManagerError> {
         self.executor.beat(monotonic_ns())?;
-        let notes = self.notes(inputs);
+        let notes = self.notes();
         self.executor.write_notes(&notes)?;
         Ok(())
     }
@@ -235,7 +251,7 @@ impl Manager {
         self.executor.is_attached(ifindex, &points)
     }
 
-    fn notes(&self, inputs: &Inputs) -> Notes {
+    fn notes(&self) -> Notes {
         let slots = self.executor.slots();
         let port = |(ifindex, port): (&u32, &DesiredPort)| Some((*slots.get(ifindex)?, self.port_note(*ifindex, port)));
         let name = |station: &crate::topology::model::StationEntry| {
@@ -251,7 +267,7 @@ impl Manager {
             stations: self.topology.stations.iter().map(name).collect(),
             policy: Some(self.topology.policy.clone()),
             unpoliced: self.desired.unpoliced.iter().map(|port| port.name.clone()).collect(),
-            remarks: remarks::remarks(&self.topology, &self.desired, inputs),
+            remarks: self.remarked.clone(),
             limits: Some(LimitsNote::from(&self.topology.limits)),
         }
     }

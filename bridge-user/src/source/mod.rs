@@ -80,7 +80,7 @@ pub struct LinuxBridge {
     pub ageing_time: u32,
     /// vlan_filtering.
     pub vlan_filtering: bool,
-    /// Any of nf_call_iptables, nf_call_ip6tables, nf_call_arptables.
+    /// Any of nf_call_iptables, nf_call_ip6tables, nf_call_arptables, of this bridge or (sysctl bridge-nf-call-*) of all.
     pub nf_call: bool,
 }
 

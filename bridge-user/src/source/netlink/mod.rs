@@ -96,6 +96,9 @@ impl Netlink {
         let mut links = link::links(rows)?;
         let rows = self.route.dump(RouteNetlinkMessage::GetAddress(Default::default())).await?;
         let Some(addresses) = address::addresses(rows, &links)? else { return Ok(None) };
+        if bridges_call_netfilter() {
+            links.iter_mut().filter_map(|(link, _)| link.bridge.as_mut()).for_each(|bridge| bridge.nf_call = true);
+        }
         if let Some(features) = &self.features {
             let targets = features.xdp_targets().await?;
             for (link, _) in &mut links {
@@ -125,4 +128,13 @@ impl Netlink {
         message.attributes.push(NeighbourAttribute::LinkLayerAddress(mac.to_vec()));
         self.route.change(RouteNetlinkMessage::NewNeighbour(message)).await
     }
+}
+
+/// Whether `net.bridge.bridge-nf-call-*` sends the frames of every Linux bridge of this namespace through iptables or
+/// nftables. No such files: br_netfilter is not loaded.
+fn bridges_call_netfilter() -> bool {
+    ["iptables", "ip6tables", "arptables"].iter().any(|which| {
+        let path = format!("/proc/sys/net/bridge/bridge-nf-call-{which}");
+        std::fs::read_to_string(path).is_ok_and(|value| value.trim() != "0")
+    })
 }
