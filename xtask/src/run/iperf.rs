@@ -1,4 +1,4 @@
-//! iperf3 between two machines of a lab, bounded in time: one rate comes out.
+//! iperf3 between two machines of a lab, bounded in time: one TCP rate comes out.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -16,17 +16,6 @@ use crate::interrupt;
 const SECONDS: &str = "2";
 /// A test that has not ended by then is ended.
 const LIMIT: Duration = Duration::from_secs(12);
-/// The payload of small packets, bytes.
-const SMALL: &str = "64";
-
-/// What is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Traffic {
-    /// One TCP stream; the rate is what arrives, in bit/s.
-    Bulk,
-    /// UDP of 64 bytes, as fast as the sender can; the rate is what arrives, in packets/s.
-    Small,
-}
 
 /// A child that is ended (by its id) and reaped when dropped.
 struct Ended(Child);
@@ -38,23 +27,20 @@ impl Drop for Ended {
     }
 }
 
-/// Sends from one machine to an address of another; bit/s or packets/s that arrived.
+/// One TCP stream from one machine to an address of another; bit/s that arrived.
 ///
 /// # Errors
 /// When iperf3 fails, with its own words, or does not end in time.
-pub(super) fn measure(from: &Netns, to: &Netns, address: &str, traffic: Traffic) -> Result<f64> {
+pub(super) fn measure(from: &Netns, to: &Netns, address: &str) -> Result<f64> {
     let _server = serve(to)?;
     let mut client = from.command("iperf3")?;
     client.args(["-J", "-i", "0", "-t", SECONDS, "--connect-timeout", "3000", "-c", address]);
-    if traffic == Traffic::Small {
-        client.args(["-u", "-b", "0", "-l", SMALL]);
-    }
     client.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut client = Ended(client.spawn().context("iperf3 could not be started")?);
     await_end(&mut client.0)?;
     let text = client.0.stdout.take().map(std::io::read_to_string).transpose()?.unwrap_or_default();
     let result: Value = serde_json::from_str(&text).context("iperf3 printed no JSON")?;
-    rate(&result, traffic)
+    rate(&result)
 }
 
 fn serve(netns: &Netns) -> Result<Ended> {
@@ -88,18 +74,11 @@ fn await_end(client: &mut Child) -> Result<()> {
     Ok(())
 }
 
-fn rate(result: &Value, traffic: Traffic) -> Result<f64> {
+fn rate(result: &Value) -> Result<f64> {
     if let Some(error) = result["error"].as_str() {
         bail!("iperf3: {error}");
     }
-    let number = |value: &Value| value.as_f64().context("iperf3's JSON has changed");
-    match traffic {
-        Traffic::Bulk => number(&result["end"]["sum_received"]["bits_per_second"]),
-        Traffic::Small => {
-            let sum = &result["end"]["sum"];
-            Ok((number(&sum["packets"])? - number(&sum["lost_packets"])?) / number(&sum["seconds"])?)
-        }
-    }
+    result["end"]["sum_received"]["bits_per_second"].as_f64().context("iperf3's JSON has changed")
 }
 
 #[cfg(test)]
@@ -108,12 +87,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rates_are_those_of_the_receiver() {
-        let udp = serde_json::json!({"end": {"sum": {"packets": 1000, "lost_packets": 100, "seconds": 2.0}}});
-        assert!((rate(&udp, Traffic::Small).unwrap() - 450.0).abs() < 1e-9);
-        let tcp = serde_json::json!({"end": {"sum_received": {"bits_per_second": 7e9}}});
-        assert!((rate(&tcp, Traffic::Bulk).unwrap() - 7e9).abs() < 1.0);
+    fn the_rate_is_that_of_the_receiver() {
+        let result = serde_json::json!({"end": {"sum_sent": {"bits_per_second": 9e9}, "sum_received": {"bits_per_second": 7e9}}});
+        assert!((rate(&result).unwrap() - 7e9).abs() < 1.0);
         let refused = serde_json::json!({"error": "unable to connect to server"});
-        assert!(rate(&refused, Traffic::Bulk).unwrap_err().to_string().contains("unable to connect"));
+        assert!(rate(&refused).unwrap_err().to_string().contains("unable to connect"));
     }
 }

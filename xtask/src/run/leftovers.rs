@@ -1,7 +1,7 @@
 //! Which BPF programs our managers loaded, and which of them outlived the labs. By id, which the kernel does not use again soon: other
 //! programs of this machine come and go as they like.
 
-use std::{collections::BTreeSet, process::Command, time::Duration};
+use std::{collections::BTreeSet, fs, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use bridge_tests::{find_tool, wait_until};
@@ -15,13 +15,14 @@ const FREE_LIMIT: Duration = Duration::from_secs(5);
 pub(super) struct Programs(BTreeSet<u64>);
 
 impl Programs {
-    /// Notes what this process holds.
+    /// Notes what this process holds, itself or by a link.
     pub(super) fn note(&mut self, pid: u32) -> Result<()> {
-        let holds = |program: &&Value| {
-            program["pids"].as_array().into_iter().flatten().any(|holder| holder["pid"] == u64::from(pid))
-        };
-        let listed = listed()?;
-        self.0.extend(listed.iter().filter(holds).filter_map(|program| program["id"].as_u64()));
+        let directory = format!("/proc/{pid}/fdinfo");
+        for entry in fs::read_dir(&directory).with_context(|| format!("cannot read {directory}"))? {
+            // A descriptor that was closed meanwhile holds nothing.
+            let Ok(text) = fs::read_to_string(entry?.path()) else { continue };
+            self.0.extend(program_of(&text));
+        }
         Ok(())
     }
 
@@ -53,6 +54,11 @@ impl Programs {
     }
 }
 
+/// The id in the fdinfo of a program or a link.
+fn program_of(fdinfo: &str) -> Option<u64> {
+    fdinfo.lines().find_map(|line| line.strip_prefix("prog_id:"))?.trim().parse().ok()
+}
+
 fn described(program: &Value) -> String {
     format!("program {} {}", program["id"], program["name"])
 }
@@ -61,4 +67,15 @@ fn listed() -> Result<Vec<Value>> {
     let output = Command::new(find_tool("bpftool")?).args(["-j", "prog", "show"]).output().context("bpftool")?;
     ensure!(output.status.success(), "`bpftool prog show` failed: {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).context("`bpftool -j prog show` printed no JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_found_in_fdinfo() {
+        assert_eq!(program_of("pos:\t0\nprog_type:\t6\nprog_id:\t17\n"), Some(17));
+        assert_eq!(program_of("pos:\t0\nmap_id:\t17\n"), None);
+    }
 }

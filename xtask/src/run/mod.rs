@@ -3,6 +3,7 @@
 //! Must not: touch anything outside the lab in the second form, nor leave anything of it behind.
 
 mod counters;
+mod flood;
 mod iperf;
 mod leftovers;
 mod pass;

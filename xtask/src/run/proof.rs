@@ -55,7 +55,10 @@ fn nothing_left(report: &Report, programs: &Programs) -> Result<()> {
     let remains = remains_of(std::process::id());
     report.line(remains.is_empty(), &format!("no namespace and no directory of the labs is left{}", listed(&remains)));
     let left = programs.left()?;
-    report.line(left.is_empty(), &format!("none of the {} BPF programs is left{}", programs.count(), listed(&left)));
+    report.line(
+        programs.count() > 0 && left.is_empty(),
+        &format!("none of the {} BPF programs that fastbridge held is left{}", programs.count(), listed(&left)),
+    );
     Ok(())
 }
 

@@ -3,17 +3,21 @@
 use anyhow::Result;
 use bridge_tests::lab::Lab;
 
-use super::{
-    iperf::{self, Traffic},
-    report::Report,
-};
+use super::{flood, iperf, report::Report};
 use crate::interrupt;
 
 /// Sender, receiver, the receiver's address, and what lies between.
-const PAIRS: [(&str, &str, &str, &str); 2] = [
-    ("master1", "master2", "10.17.4.22", "one subnet, switched"),
-    ("master1", "freeipa1", "10.17.3.11", "two subnets, routed by the host: policed, not yet accelerated (own-mac)"),
-];
+const PAIRS: [(&str, &str, &str, &str); 2] =
+    [("master1", "master2", "10.17.4.22", "switched"), ("master1", "freeipa1", "10.17.3.11", "routed")];
+
+/// What is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Traffic {
+    /// One TCP stream, in bit/s.
+    Bulk,
+    /// Small UDP packets, in packets/s.
+    Small,
+}
 
 const TRAFFIC: [Traffic; 2] = [Traffic::Bulk, Traffic::Small];
 
@@ -41,14 +45,19 @@ impl Rates {
     pub(super) fn measure(&mut self, report: &Report, lab: &Lab, state: State) -> Result<()> {
         for (index, (from, to, address, _)) in PAIRS.iter().enumerate() {
             for traffic in TRAFFIC {
-                report.step(format!("iperf3 {from} -> {to}, {traffic:?}, fastbridge {state:?}"))?;
-                match iperf::measure(lab.netns(from)?, lab.netns(to)?, address, traffic) {
+                let run = format!("{from} -> {to}, {}, fastbridge {state:?}", traffic.words());
+                report.step(&run)?;
+                let (from, to) = (lab.netns(from)?, lab.netns(to)?);
+                let measured = match traffic {
+                    Traffic::Bulk => iperf::measure(from, to, address),
+                    Traffic::Small => flood::measure(from, to, address),
+                };
+                match measured {
                     Ok(rate) if rate > 0.0 => self.0.push((index, traffic, state, rate)),
-                    Ok(_) => report
-                        .line(false, &format!("{from} -> {to}, {traffic:?}, fastbridge {state:?}: nothing arrived")),
+                    Ok(_) => report.line(false, &format!("{run}: nothing arrived")),
                     Err(error) => {
                         interrupt::check()?;
-                        report.line(false, &format!("{from} -> {to}, {traffic:?}, fastbridge {state:?}: {error:#}"));
+                        report.line(false, &format!("{run}: {error:#}"));
                     }
                 }
             }
@@ -64,16 +73,16 @@ impl Rates {
                 let [off, on] = [State::Off, State::On].map(|state| self.mean(index, traffic, state));
                 let ratio = off.zip(on).map_or_else(|| "-".into(), |(off, on)| format!("{:.2}", on / off));
                 let shown = |rate: Option<f64>| rate.map_or_else(|| "-".into(), |rate| unit(rate, traffic));
-                let words = if traffic == Traffic::Bulk { "TCP, one stream" } else { "UDP, 64 bytes" };
-                let path = format!("{from} -> {to}\n{between}");
-                rows.push(vec![path, words.into(), shown(off), shown(on), ratio]);
+                let path = format!("{from} -> {to}, {between}");
+                rows.push(vec![path, traffic.words(), shown(off), shown(on), ratio]);
             }
         }
         report.table(
-            "what arrives, means of runs in turns (rates are shown, not judged)",
+            "what arrives: means of runs in turns, shown and not judged",
             &["path", "traffic", "fastbridge off", "fastbridge on", "on / off"],
             rows,
         );
+        report.note("routed pairs are policed, not yet accelerated: their frames are for the host's own MAC (own-mac)");
         let expected = PAIRS.len() * TRAFFIC.len() * 2 * super::pass::ROUNDS;
         report.line(self.0.len() == expected, &format!("traffic passed in {} of {expected} runs", self.0.len()));
     }
@@ -82,6 +91,15 @@ impl Rates {
         let rates = self.0.iter().filter(|(i, t, s, _)| (*i, *t, *s) == (index, traffic, state)).map(|run| run.3);
         let (count, sum) = rates.fold((0_u32, 0.0), |(count, sum), rate| (count + 1, sum + rate));
         (count > 0).then(|| sum / f64::from(count))
+    }
+}
+
+impl Traffic {
+    fn words(self) -> String {
+        match self {
+            Self::Bulk => "TCP, one stream".into(),
+            Self::Small => format!("UDP, {} bytes", flood::PAYLOAD),
+        }
     }
 }
 

@@ -19,10 +19,15 @@ pub(super) fn table(report: &Report, title: &str, probes: &[Probe]) {
 
 /// The round-trip time, or ping's reason in its shortest form.
 fn cell(probe: &Probe) -> String {
-    let time = probe.detail.split_once("time=").map(|(_, time)| time.trim().to_owned());
-    // "From 10.17.4.1 icmp_seq=1 Destination Port Unreachable"
-    let reason = probe.detail.split_once("icmp_seq=1 ").filter(|_| !probe.ok).map(|(_, reason)| reason.to_owned());
-    format!("{} {}", mark(probe.ok), time.or(reason).unwrap_or_else(|| probe.detail.clone()))
+    let said = if let Some((_, time)) = probe.detail.split_once("time=") {
+        time.trim().to_owned()
+    } else if let Some((_, reason)) = probe.detail.split_once("Destination ") {
+        // "From 10.17.4.1 icmp_seq=1 Destination Port Unreachable"
+        reason.to_lowercase()
+    } else {
+        probe.detail.replace("all packets ", "")
+    };
+    format!("{} {said}", mark(probe.ok))
 }
 
 #[cfg(test)]
@@ -34,7 +39,7 @@ mod tests {
         let probe = |ok, detail: &str| Probe { from: String::new(), target: String::new(), ok, detail: detail.into() };
         assert_eq!(cell(&probe(true, "64 bytes from 10.17.3.11: icmp_seq=1 ttl=63 time=0.061 ms")), "✓ 0.061 ms");
         let rejected = "From 10.17.4.1 icmp_seq=1 Destination Port Unreachable";
-        assert_eq!(cell(&probe(false, rejected)), "✗ Destination Port Unreachable");
-        assert_eq!(cell(&probe(false, "all packets lost")), "✗ all packets lost");
+        assert_eq!(cell(&probe(false, rejected)), "✗ port unreachable");
+        assert_eq!(cell(&probe(false, "all packets lost")), "✗ lost");
     }
 }
