@@ -23,7 +23,7 @@ use crate::process::root;
 pub(super) const ROUNDS: usize = 2;
 
 /// How many steps a pass announces.
-pub(super) const STEPS: u64 = 5 + (1 + 2 * rates::STEPS) * ROUNDS as u64;
+pub(super) const STEPS: u64 = 4 + (2 + 2 * rates::STEPS) * ROUNDS as u64;
 
 /// Runs it; an error only when something could not be tried at all.
 pub(super) fn run(manager: &Path, slow_path: SlowPath, report: &Report, programs: &mut Programs) -> Result<()> {
