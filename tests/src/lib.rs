@@ -15,9 +15,11 @@ pub mod fastbridge;
 pub mod frame;
 pub mod lab;
 pub mod leaks;
+pub mod model;
 pub mod netns;
 pub mod reference;
 mod run;
+pub mod session;
 mod sweep;
 
 pub use error::{Error, Result};

@@ -15,9 +15,6 @@ mod learn;
 mod policy;
 mod settle;
 
-#[cfg(test)]
-mod tests;
-
 pub use commit::commit;
 pub use egress::egress;
 pub use ingress::ingress;

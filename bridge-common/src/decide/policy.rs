@@ -208,10 +208,10 @@ const DHCP6_SERVER: u16 = 547;
 #[inline(always)]
 fn always_passes(ip: &Ip) -> bool {
     if ip.later_fragment {
-        return ip.proto == proto::IGMP;
+        return ip.family == 4 && ip.proto == proto::IGMP;
     }
     match (ip.family, ip.proto) {
-        (_, proto::IGMP) => ip.family == 4,
+        (4, proto::IGMP) => true,
         (4, proto::UDP) => {
             let dhcp = matches!((ip.sport, ip.dport), (DHCP_SERVER, DHCP_CLIENT) | (DHCP_CLIENT, DHCP_SERVER));
             dhcp && (ip.src.is_unspecified() || ip.dst.as_v4() == [255; 4])

@@ -188,12 +188,11 @@ mod tests {
     }
 
     #[test]
-    fn no_gratuitous_arp_occurs() {
-        let arps = generate(1, 20_000, &world()).steps.into_iter().map(|s| s.frame);
-        for frame in arps.filter(|f| f[..6] == BROADCAST && f[12..14] == [0x08, 0x06]) {
-            assert_eq!(frame[21], 1, "a reply to everybody");
-            assert_ne!(frame[28..32], frame[38..42], "a request for one's own address");
-        }
+    fn gratuitous_arps_occur() {
+        let frames = || generate(1, 20_000, &world()).steps.into_iter().map(|s| s.frame);
+        let arps = || frames().filter(|f| f[..6] == BROADCAST && f[12..14] == [0x08, 0x06]);
+        assert!(arps().any(|f| f[21] == 2), "a reply to everybody");
+        assert!(arps().any(|f| f[21] == 1 && f[28..32] == f[38..42]), "a request for one's own address");
     }
 
     #[test]

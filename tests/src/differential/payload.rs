@@ -4,7 +4,7 @@ use fastrand::Rng;
 
 use super::generate::Station;
 use crate::Mac;
-use crate::frame::{Arp, BROADCAST, ExtensionHeader, Icmp, Icmp6, Ipv4, Ipv6, RawProto, Tcp, Udp, ethertype};
+use crate::frame::{Arp, ExtensionHeader, Icmp, Icmp6, Ipv4, Ipv6, RawProto, Tcp, Udp, ethertype};
 
 /// How the body is announced.
 pub(super) enum Kind {
@@ -18,7 +18,7 @@ pub(super) fn any(rng: &mut Rng, from: &Station, to: &Station, destination: Mac)
     match rng.u32(..100) {
         0..50 => (Kind::Type(ethertype::IPV4), ipv4(rng, from, to, destination)),
         50..70 => (Kind::Type(ethertype::IPV6), ipv6(rng, from, to, destination)),
-        70..80 => (Kind::Type(ethertype::ARP), arp(rng, from, to, destination).bytes()),
+        70..80 => (Kind::Type(ethertype::ARP), arp(rng, from, to).bytes()),
         80..83 => (Kind::Llc, bytes(rng, 60)),
         83..85 => (Kind::Snap(ethertype::IPV4), ipv4(rng, from, to, destination)),
         85..88 => (Kind::Type(ethertype::IPV4), cut(rng, from, to, destination)),
@@ -93,14 +93,13 @@ fn ipv6(rng: &mut Rng, from: &Station, to: &Station, mac: Mac) -> Vec<u8> {
     }
 }
 
-/// Never a gratuitous one (a reply to everybody, or a request for one's own address): after it OVS learns no move of that station for
-/// 5 s (`MAC_GRAT_ARP_LOCK_TIME`), so that what it does with later frames depends on the clock.
-fn arp(rng: &mut Rng, from: &Station, to: &Station, destination: Mac) -> Arp {
-    if destination != BROADCAST && rng.bool() {
-        return Arp::reply(from.mac, from.ip, to.mac, to.ip);
+/// Gratuitous ones occur as well: requests for one's own address, and replies to everybody.
+fn arp(rng: &mut Rng, from: &Station, to: &Station) -> Arp {
+    match rng.u32(..8) {
+        0 => Arp::request(from.mac, from.ip, from.ip),
+        1..4 => Arp::reply(from.mac, from.ip, to.mac, to.ip),
+        _ => Arp::request(from.mac, from.ip, to.ip),
     }
-    let target = if from.ip == to.ip { [10, 17, 4, 1] } else { to.ip };
-    Arp::request(from.mac, from.ip, target)
 }
 
 /// An IPv4 packet that ends too early, anywhere.
