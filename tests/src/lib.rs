@@ -18,6 +18,8 @@ pub mod leaks;
 pub mod netns;
 pub mod reference;
 mod run;
+pub mod site;
+pub mod steady;
 mod sweep;
 
 pub use error::{Error, Result};

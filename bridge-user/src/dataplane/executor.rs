@@ -67,7 +67,8 @@ impl Executor {
         let host = Port { flow_limit: limits.flows / 8, flags: PORT_MEMBER, ..Port::default() };
         maps.ports.set(u32::from(NO_PORT), Pod(host), 0).map_err(failed(maps::PORTS))?;
         let links = found_links(&pins)?;
-        let mirror = mirror(&maps, &limits)?;
+        // Whose counter is whose is noted, even if what the generation holds is not.
+        let mirror = mirror(&maps, &limits, notes.read().unwrap_or_default().rule_ids)?;
         Ok(Self { ebpf, maps, notes, pins, abi, limits, links, mirror, _lock: lock })
     }
 
@@ -173,7 +174,8 @@ impl Executor {
         let before = self.mirror.policy.as_ref().map(|(_, policy)| policy.rule_ids.clone()).unwrap_or_default();
         for (slot, id) in policy.rule_ids.iter().enumerate() {
             let held = before.get(slot).and_then(Option::as_ref);
-            if id.is_some() && held.is_some() && held != id.as_ref() || id.is_some() && slot >= before.len() {
+            // A slot that was free may hold what a removed rule counted.
+            if id.is_some() && held != id.as_ref() {
                 self.maps.zero_rule(slot as u32)?;
             }
         }
@@ -363,7 +365,7 @@ fn found_links(pins: &Pins) -> Result<BTreeMap<(u32, HookPoint), (Attachment, bo
 }
 
 /// What the maps hold. The links of an older manager count as not attached: the plan then updates them in place.
-fn mirror(maps: &Maps, limits: &Limits) -> Result<Actual, DataplaneError> {
+fn mirror(maps: &Maps, limits: &Limits, rule_ids: Vec<Option<String>>) -> Result<Actual, DataplaneError> {
     let mut mirror = Actual::default();
     for entry in maps.slots.iter() {
         let (ifindex, slot) = entry.map_err(failed(maps::SLOTS))?;
@@ -390,7 +392,7 @@ fn mirror(maps: &Maps, limits: &Limits) -> Result<Actual, DataplaneError> {
         bridge_ifindex: maps.control(Control::BridgeIfindex)?,
     };
     let generation = maps.control(Control::Generation)? as u32;
-    mirror.policy = (generation != 0).then(|| (generation, Arc::new(Lowered::unknown())));
+    mirror.policy = (generation != 0).then(|| (generation, Arc::new(Lowered { rule_ids, ..Lowered::unknown() })));
     Ok(mirror)
 }
 
