@@ -7,6 +7,7 @@
 //! The integration tests in `tests/` find the `fastbridge` binary by `FASTBRIDGE_BIN`, or next to their own build directory:
 //! `cargo test --workspace` builds it; with `-p bridge-tests` alone build it first (`cargo build -p bridge-user`).
 
+pub mod attached;
 pub mod bpffs;
 pub mod capture;
 pub mod differential;

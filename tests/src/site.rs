@@ -12,11 +12,42 @@ use serde_json::Value;
 use crate::bpffs::Bpffs;
 use crate::error::{Error, Result};
 use crate::fastbridge::{Control, Fastbridge};
-use crate::lab::Lab;
-use crate::{run, sweep};
+use crate::lab::{Builder, Lab, Machine, MachineSpec, SlowPath};
+use crate::{attached, run, sweep};
 
 /// Programs are freed after an RCU grace period and a work queue.
 const FREE_LIMIT: Duration = Duration::from_secs(5);
+
+/// Frames that came in at a port.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Verdicts {
+    /// Sent on by the fast path.
+    pub forward: u64,
+    /// Left to the bridge, by reason.
+    pub punt: BTreeMap<String, u64>,
+    /// Dropped, by reason.
+    pub drop: BTreeMap<String, u64>,
+}
+
+impl Verdicts {
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.forward + self.punt.values().sum::<u64>() + self.drop.values().sum::<u64>()
+    }
+
+    /// Frames punted for this reason.
+    #[must_use]
+    pub fn punted(&self, reason: &str) -> u64 {
+        self.punt.get(reason).copied().unwrap_or_default()
+    }
+
+    /// Frames dropped for this reason.
+    #[must_use]
+    pub fn dropped(&self, reason: &str) -> u64 {
+        self.drop.get(reason).copied().unwrap_or_default()
+    }
+}
 
 /// A lab, its pins and its topology file.
 #[derive(Debug)]
@@ -27,7 +58,7 @@ pub struct Site {
     dir: PathBuf,
     control: Control,
     /// Ids of programs of ours seen so far.
-    seen: Mutex<BTreeSet<u64>>,
+    seen: Mutex<BTreeSet<u32>>,
 }
 
 impl Site {
@@ -47,6 +78,18 @@ impl Site {
     pub fn with(mut self, change: impl FnOnce(Control) -> Control) -> Self {
         self.control = change(self.control.clone());
         self
+    }
+
+    /// Two raw machines, `a` on `vnet0` and `b` on `vnet1`, without addresses.
+    pub fn pair(slow_path: SlowPath, text: &str) -> Result<Self> {
+        let machines = [MachineSpec::raw("a", "vnet0"), MachineSpec::raw("b", "vnet1")];
+        let builder = machines.into_iter().fold(Lab::builder(slow_path), Builder::machine);
+        Self::new(builder.build()?, text)
+    }
+
+    /// Machines `a` and `b`.
+    pub fn machines(&self) -> Result<(&Machine, &Machine)> {
+        Ok((self.lab.machine("a")?, self.lab.machine("b")?))
     }
 
     /// How to call the binary.
@@ -87,6 +130,18 @@ impl Site {
         self.control.ends(&["run", "--topology", &self.topology().display().to_string()])
     }
 
+    /// What came in at a port, by verdict.
+    pub fn verdicts(&self, port: &str) -> Result<Verdicts> {
+        let counters = self.control.show("counters")?;
+        let port = &counters["ports"][port];
+        let reasons = |what: &str| -> BTreeMap<String, u64> {
+            let all = port[what].as_object().into_iter().flatten();
+            all.filter_map(|(reason, count)| Some((reason.clone(), count.as_u64()?))).collect()
+        };
+        let forward = port["forward"].as_u64().unwrap_or_default();
+        Ok(Verdicts { forward, punt: reasons("punt"), drop: reasons("drop") })
+    }
+
     /// Everything pinned, as paths below the pins directory.
     pub fn pinned(&self) -> Result<BTreeSet<String>> {
         let mut found = BTreeSet::new();
@@ -109,24 +164,14 @@ impl Site {
         Ok(ids)
     }
 
-    /// Programs named like ours at interfaces of the lab's host: `vnet0 tcx/ingress fastbridge_in` to program id.
-    pub fn programs(&self) -> Result<BTreeMap<String, u64>> {
-        let text = self.lab.host().run(&run::find_tool("bpftool")?.display().to_string(), &["-j", "net", "show"])?;
-        let shown: Value = parse(&text)?;
-        let mut found = BTreeMap::new();
-        for part in shown.as_array().into_iter().flatten() {
-            for entry in ["xdp", "tc"].iter().flat_map(|kind| part[kind].as_array().into_iter().flatten()) {
-                // A clsact filter has its program's name in `name`; XDP entries have no name at all.
-                let name = entry["name"].as_str().unwrap_or("xdp");
-                let kind = entry["kind"].as_str().or(entry["mode"].as_str()).unwrap_or("-");
-                let device = entry["devname"].as_str().unwrap_or("-");
-                let id = entry["prog_id"].as_u64().or(entry["id"].as_u64()).unwrap_or_default();
-                if name.starts_with("fastbridge") || name == "xdp" {
-                    found.insert(format!("{device} {kind} {name}"), id);
-                }
-            }
+    /// Programs named like ours at interfaces of the lab's host: `vnet0 tcx/ingress` to program ids.
+    pub fn programs(&self) -> Result<BTreeMap<String, Vec<u32>>> {
+        let mut found = attached::programs(self.lab.host())?;
+        for ids in found.values_mut() {
+            ids.retain(|id| is_ours(*id));
         }
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).extend(found.values());
+        found.retain(|_, ids| !ids.is_empty());
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).extend(found.values().flatten());
         Ok(found)
     }
 
@@ -135,7 +180,7 @@ impl Site {
         let mut left: Vec<String> = self.pinned()?.into_iter().map(|path| format!("pin {path}")).collect();
         left.extend(self.programs()?.into_keys().map(|name| format!("attached {name}")));
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let alive = |id: &u64| bpftool(&["prog", "show", "id", &id.to_string()]).is_ok();
+        let alive = |id: &u32| bpftool(&["prog", "show", "id", &id.to_string()]).is_ok();
         let _still_some = run::wait_until("programs are freed", FREE_LIMIT, || !seen.iter().any(alive));
         left.extend(seen.iter().filter(|id| alive(id)).map(|id| format!("program {id}")));
         Ok(left)
@@ -157,6 +202,12 @@ fn walk(root: &Path, dir: &Path, found: &mut BTreeSet<String>) -> Result<()> {
         found.insert(path.strip_prefix(root).unwrap_or(&path).display().to_string());
     }
     Ok(())
+}
+
+/// Programs of other owners and those that are gone meanwhile are not.
+fn is_ours(id: u32) -> bool {
+    let shown = bpftool(&["prog", "show", "id", &id.to_string()]);
+    shown.is_ok_and(|program| program["name"].as_str().is_some_and(|name| name.starts_with("fastbridge")))
 }
 
 fn bpftool(args: &[&str]) -> Result<Value> {

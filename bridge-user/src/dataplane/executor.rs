@@ -156,7 +156,7 @@ impl Executor {
 
     fn detach(&mut self, ifindex: u32, point: HookPoint) -> Result<(), DataplaneError> {
         if let Some((attachment, _)) = self.links.remove(&(ifindex, point)) {
-            links::detach(&self.pins.link(ifindex, point), attachment, point)?;
+            links::detach(&self.pins.link(ifindex, point), ifindex, attachment, point)?;
         }
         self.mirror.attached.remove(&(ifindex, point));
         Ok(())
@@ -164,7 +164,12 @@ impl Executor {
 
     fn attach(&mut self, ifindex: u32, name: &str, point: HookPoint) -> Result<(), Fault<DataplaneError>> {
         let old = self.links.remove(&(ifindex, point)).map(|(attachment, _)| attachment);
-        let attached = links::attach(&mut self.ebpf, &self.pins, (ifindex, name), point, old)?;
+        let attached = links::attach(&mut self.ebpf, &self.pins, (ifindex, name), point, old).inspect_err(|_| {
+            // What could not be updated is still there.
+            if let Some(found) = links::find(&self.pins.link(ifindex, point), ifindex, point) {
+                self.links.insert((ifindex, point), (found, false));
+            }
+        })?;
         self.links.insert((ifindex, point), (attached, true));
         self.mirror.attached.insert((ifindex, point));
         Ok(())
@@ -298,7 +303,9 @@ impl Kernel for Executor {
         let dead: Vec<_> = self
             .links
             .iter()
-            .filter(|((ifindex, point), (link, _))| !links::is_alive(link, &self.pins.link(*ifindex, *point), *ifindex))
+            .filter(|((ifindex, point), (link, _))| {
+                !links::is_alive(link, &self.pins.link(*ifindex, *point), *ifindex, *point)
+            })
             .map(|(key, _)| *key)
             .collect();
         for (ifindex, point) in dead {
@@ -345,8 +352,8 @@ pub fn maps_of(dir: &Path, bridge: &str) -> Result<PathBuf, DataplaneError> {
 
 fn remove_all(pins: &Pins) -> Result<(), DataplaneError> {
     for (ifindex, point, path) in pins.all_links()? {
-        match links::find(&path, ifindex) {
-            Some(attachment) => links::detach(&path, attachment, point)?,
+        match links::find(&path, ifindex, point) {
+            Some(attachment) => links::detach(&path, ifindex, attachment, point)?,
             None => std::fs::remove_file(&path).map_err(super::error::at(&path))?,
         }
     }
@@ -356,7 +363,7 @@ fn remove_all(pins: &Pins) -> Result<(), DataplaneError> {
 fn found_links(pins: &Pins) -> Result<BTreeMap<(u32, HookPoint), (Attachment, bool)>, DataplaneError> {
     let mut found = BTreeMap::new();
     for (ifindex, point, path) in pins.all_links()? {
-        match links::find(&path, ifindex) {
+        match links::find(&path, ifindex, point) {
             Some(attachment) => _ = found.insert((ifindex, point), (attachment, false)),
             None => std::fs::remove_file(&path).map_err(super::error::at(&path))?,
         }
