@@ -45,7 +45,21 @@ pub struct Executor {
     /// Every link of ours; `true`: it runs the programs of this build.
     links: BTreeMap<(u32, HookPoint), (Attachment, bool)>,
     mirror: Actual,
-    _lock: Lock,
+    /// What the manager before noted.
+    previous: Notes,
+    /// Rule slots of the maps' live generation.
+    rule_ids: Vec<Option<String>>,
+    found: Found,
+    _lock: Option<Lock>,
+}
+
+/// What was pinned before this manager came.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    /// Anything.
+    any: bool,
+    /// Maps of this ABI.
+    maps: bool,
 }
 
 impl Executor {
@@ -58,18 +72,30 @@ impl Executor {
         let pins = Pins::new(dir, bridge);
         pins.create()?;
         let lock = pins.lock()?;
+        let any = !pins.all_maps()?.is_empty() || !pins.all_links()?.is_empty();
+        let maps = pins.create_maps(abi_id(&limits))?;
+        let found = Found { any, maps };
+        let taken = Self::take(pins.clone(), limits, found).inspect_err(|_| {
+            // The error that is told is the first one.
+            let _left_behind = give_up(&pins, &pins.maps(abi_id(&limits)), found);
+        })?;
+        Ok(Self { _lock: Some(lock), ..taken })
+    }
+
+    fn take(pins: Pins, limits: Limits, found: Found) -> Result<Self, DataplaneError> {
         let abi = abi_id(&limits);
-        pins.create_maps(abi)?;
         let path = pins.maps(abi);
+        let previous = previous_notes(&pins);
         let mut ebpf = object::load(LoadOptions { limits, pins: Some(&path), record_verdict: false })?;
         let mut maps = Maps::take(&mut ebpf)?;
         let notes = NoteMap::open_or_create(&path)?;
+        let rule_ids = notes.read().unwrap_or_default().rule_ids;
         let host = Port { flow_limit: limits.flows / 8, flags: PORT_MEMBER, ..Port::default() };
         maps.ports.set(u32::from(NO_PORT), Pod(host), 0).map_err(failed(maps::PORTS))?;
         let links = found_links(&pins)?;
         // Whose counter is whose is noted, even if what the generation holds is not.
-        let mirror = mirror(&maps, &limits, notes.read().unwrap_or_default().rule_ids)?;
-        Ok(Self { ebpf, maps, notes, pins, abi, limits, links, mirror, _lock: lock })
+        let mirror = mirror(&maps, &limits, rule_ids.clone())?;
+        Ok(Self { ebpf, maps, notes, pins, abi, limits, links, mirror, previous, rule_ids, found, _lock: None })
     }
 
     /// The maps.
@@ -77,12 +103,14 @@ impl Executor {
         &mut self.maps
     }
 
-    /// What the manager before this one noted; empty if there was none.
-    ///
-    /// # Errors
-    /// [`DataplaneError::Notes`].
-    pub fn notes(&self) -> Result<Notes, DataplaneError> {
-        self.notes.read()
+    /// What the manager before this one noted, whatever its ABI; empty if there was none.
+    pub fn previous(&self) -> &Notes {
+        &self.previous
+    }
+
+    /// Rule slots of these maps as the manager before noted them.
+    pub fn rule_ids(&self) -> &[Option<String>] {
+        &self.rule_ids
     }
 
     /// Notes names and words for `show`.
@@ -142,16 +170,19 @@ impl Executor {
     /// # Errors
     /// [`DataplaneError::Io`].
     pub fn remove(mut self) -> Result<(), DataplaneError> {
-        self.take_back()
+        self.links.clear();
+        remove_all(&self.pins)
     }
 
-    /// After a first round that failed: everything that it made goes, as if it had not been.
+    /// After a first round that failed: what was there before stays, and if nothing was, nothing stays.
     ///
     /// # Errors
     /// [`DataplaneError::Io`].
-    pub fn take_back(&mut self) -> Result<(), DataplaneError> {
+    pub fn give_up(&mut self) -> Result<(), DataplaneError> {
+        let in_use = self.links.values().any(|(_, current)| *current);
         self.links.clear();
-        remove_all(&self.pins)
+        let found = Found { maps: self.found.maps || in_use, ..self.found };
+        give_up(&self.pins, &self.pins.maps(self.abi), found)
     }
 
     fn detach(&mut self, ifindex: u32, point: HookPoint) -> Result<(), DataplaneError> {
@@ -346,8 +377,25 @@ pub fn maps_of(dir: &Path, bridge: &str) -> Result<PathBuf, DataplaneError> {
     let missing = || DataplaneError::NothingPinned(pins.root().into());
     // While an ABI is being replaced there are two; the complete one has notes.
     let mut found = pins.all_maps().map_err(|_| missing())?;
-    found.sort_by_key(|path| std::cmp::Reverse(path.join(super::notes::NOTES).exists()));
+    found.sort_by_key(|path| noted(path).is_none());
     found.into_iter().next().ok_or_else(missing)
+}
+
+/// The notes in a directory of maps, if there are any.
+fn noted(path: &Path) -> Option<Notes> {
+    NoteMap::open(path).ok()?.read().ok().filter(|notes| *notes != Notes::default())
+}
+
+fn previous_notes(pins: &Pins) -> Notes {
+    pins.all_maps().unwrap_or_default().iter().find_map(|path| noted(path)).unwrap_or_default()
+}
+
+fn give_up(pins: &Pins, maps: &Path, found: Found) -> Result<(), DataplaneError> {
+    match found {
+        Found { any: false, .. } => remove_all(pins),
+        Found { maps: false, .. } => Pins::remove_dir(maps),
+        Found { .. } => Ok(()),
+    }
 }
 
 fn remove_all(pins: &Pins) -> Result<(), DataplaneError> {
