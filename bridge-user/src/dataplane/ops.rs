@@ -16,7 +16,7 @@ use crate::{
 impl Executor {
     pub(super) fn detach(&mut self, ifindex: u32, point: HookPoint) -> Result<(), DataplaneError> {
         if let Some((attachment, _)) = self.links.remove(&(ifindex, point)) {
-            links::detach(&self.pins.link(ifindex, point), attachment, point)?;
+            links::detach(&self.pins.link(ifindex, point), ifindex, attachment, point)?;
         }
         self.mirror.attached.remove(&(ifindex, point));
         Ok(())
@@ -24,7 +24,12 @@ impl Executor {
 
     fn attach(&mut self, ifindex: u32, name: &str, point: HookPoint) -> Result<(), Fault<DataplaneError>> {
         let old = self.links.remove(&(ifindex, point)).map(|(attachment, _)| attachment);
-        let attached = links::attach(&mut self.ebpf, &self.pins, (ifindex, name), point, old)?;
+        let attached = links::attach(&mut self.ebpf, &self.pins, (ifindex, name), point, old).inspect_err(|_| {
+            // What could not be updated is still there.
+            if let Some(found) = links::find(&self.pins.link(ifindex, point), ifindex, point) {
+                self.links.insert((ifindex, point), (found, false));
+            }
+        })?;
         self.links.insert((ifindex, point), (attached, true));
         self.mirror.attached.insert((ifindex, point));
         Ok(())
@@ -34,7 +39,8 @@ impl Executor {
         let before = self.mirror.policy.as_ref().map(|(_, policy)| policy.rule_ids.clone()).unwrap_or_default();
         for (slot, id) in policy.rule_ids.iter().enumerate() {
             let held = before.get(slot).and_then(Option::as_ref);
-            if id.is_some() && held.is_some() && held != id.as_ref() || id.is_some() && slot >= before.len() {
+            // A slot that was free may hold what a removed rule counted.
+            if id.is_some() && held != id.as_ref() {
                 self.maps.zero_rule(slot as u32)?;
             }
         }
@@ -160,7 +166,9 @@ impl Kernel for Executor {
         let dead: Vec<_> = self
             .links
             .iter()
-            .filter(|((ifindex, point), (link, _))| !links::is_alive(link, &self.pins.link(*ifindex, *point), *ifindex))
+            .filter(|((ifindex, point), (link, _))| {
+                !links::is_alive(link, &self.pins.link(*ifindex, *point), *ifindex, *point)
+            })
             .map(|(key, _)| *key)
             .collect();
         for (ifindex, point) in dead {
