@@ -1,5 +1,6 @@
 //! Counting: every judged frame once at its port, and once at its rule.
 
+use aya_ebpf::EbpfContext;
 use bridge_common::{
     abi::{CELLS, Cell, Counted},
     decide::NO_RULE,
@@ -7,9 +8,10 @@ use bridge_common::{
 
 use crate::maps::{COUNTERS, LAST_VERDICT, RULES, records_verdict};
 
-/// Counts one frame of `len` bytes.
+/// Counts one frame of `len` bytes. With the `trace` feature it is logged as well: cell numbers are those of
+/// `bridge_common::abi::Counted::cell`.
 #[inline(always)]
-pub fn account(slot: u16, counted: Counted, rule: u32, len: u32) {
+pub fn account<C: EbpfContext>(context: &C, slot: u16, counted: Counted, rule: u32, len: u32) {
     let cell = counted.cell();
     if let Some(counters) = COUNTERS.get_ptr_mut(u32::from(slot))
         && cell < CELLS
@@ -23,6 +25,10 @@ pub fn account(slot: u16, counted: Counted, rule: u32, len: u32) {
         // SAFETY: this CPU's own cell.
         unsafe { add(cell, len) };
     }
+    #[cfg(feature = "trace")]
+    aya_log_ebpf::info!(context, "slot {} cell {} rule {} len {}", slot, cell, rule, len);
+    #[cfg(not(feature = "trace"))]
+    let _ = context;
     if records_verdict()
         && let Some(last) = LAST_VERDICT.get_ptr_mut(0)
     {

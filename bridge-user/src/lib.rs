@@ -5,8 +5,14 @@
 //! `desired` and `plan` read no clock and no environment. aya is imported only under `dataplane`.
 
 pub mod cli;
+pub mod clock;
 pub mod dataplane;
+pub mod desired;
+pub mod manager;
 pub mod metrics;
+pub mod plan;
 pub mod policy;
+pub mod reconcile;
 pub mod source;
+pub mod telemetry;
 pub mod topology;

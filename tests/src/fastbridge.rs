@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -48,13 +49,19 @@ pub struct Control {
 impl Control {
     /// For a lab's host namespace and a pins directory (see [`crate::bpffs::Bpffs`]).
     pub fn new(lab: &Lab, pins: &Path) -> Result<Self> {
-        Ok(Self {
-            binary: binary()?,
+        Ok(Self::with_binary(lab, pins, binary()?))
+    }
+
+    /// Like [`Control::new`], with this binary.
+    #[must_use]
+    pub fn with_binary(lab: &Lab, pins: &Path, binary: PathBuf) -> Self {
+        Self {
+            binary,
             netns: lab.host().path().into(),
             pins: pins.into(),
             bridge: lab.bridge().into(),
             ovs_run_dir: lab.ovs().map(|ovs| ovs.run_dir().into()),
-        })
+        }
     }
 
     /// A command `fastbridge --pins DIR <args>` inside the host namespace.
@@ -76,7 +83,8 @@ impl Control {
     /// `show WHAT --bridge NAME --json`.
     pub fn show(&self, what: &str) -> Result<Value> {
         let text = run::run(&mut self.command(&["--json", "show", what, "--bridge", &self.bridge])?, None)?;
-        serde_json::from_str(&text).map_err(|e| Error::Invalid(format!("`show {what} --json` is no JSON ({e}): {text}")))
+        serde_json::from_str(&text)
+            .map_err(|e| Error::Invalid(format!("`show {what} --json` is no JSON ({e}): {text}")))
     }
 
     /// `detach --bridge NAME`.
@@ -92,31 +100,41 @@ impl Control {
         let mut command = self.command(&["run", "--topology"])?;
         command.arg(topology).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|e| Error::io(format!("cannot start {}", self.binary.display()), e))?;
-        let (out, log) = (collect(child.stdout.take()), collect(child.stderr.take()));
+        let (out, log) = (Lines::collect(child.stdout.take()), Lines::collect(child.stderr.take()));
         let mut fastbridge = Fastbridge { child, out, log, ports: 0, control: self.clone() };
         fastbridge.await_ready()?;
         Ok(fastbridge)
     }
 }
 
-/// Lines of a child's stream so far.
-type Lines = Arc<Mutex<Vec<String>>>;
-
-fn collect(stream: Option<impl Read + Send + 'static>) -> Lines {
-    let lines = Lines::default();
-    let Some(stream) = stream else { return lines };
-    let sink = Arc::clone(&lines);
-    // Ends with the stream, that is with the child.
-    std::thread::spawn(move || {
-        for line in BufReader::new(stream).lines().map_while(std::io::Result::ok) {
-            sink.lock().unwrap_or_else(PoisonError::into_inner).push(line);
-        }
-    });
-    lines
+/// Lines of a child's stream so far, read by a thread that ends with the stream, that is with the child.
+#[derive(Debug)]
+struct Lines {
+    lines: Arc<Mutex<Vec<String>>>,
+    reader: Option<JoinHandle<()>>,
 }
 
-fn snapshot(lines: &Lines) -> Vec<String> {
-    lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+impl Lines {
+    fn collect(stream: Option<impl Read + Send + 'static>) -> Self {
+        let lines = Arc::default();
+        let sink: Arc<Mutex<Vec<String>>> = Arc::clone(&lines);
+        let reader = stream.map(|stream| {
+            std::thread::spawn(move || {
+                for line in BufReader::new(stream).lines().map_while(std::io::Result::ok) {
+                    sink.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+                }
+            })
+        });
+        Self { lines, reader }
+    }
+
+    fn snapshot(&self) -> Vec<String> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn complete(&self) -> bool {
+        self.reader.as_ref().is_none_or(JoinHandle::is_finished)
+    }
 }
 
 /// A running manager; killed (its pins stay) when dropped.
@@ -134,9 +152,10 @@ impl Fastbridge {
         let mut ready = None;
         let mut ended = None;
         let waited = wait_until("fastbridge says `ready`", READY_LIMIT, || {
-            ready = snapshot(&self.out).iter().find_map(|line| ready_ports(line));
+            ready = self.out.snapshot().iter().find_map(|line| ready_ports(line));
             ended = self.child.try_wait().ok().flatten();
-            ready.is_some() || ended.is_some()
+            // Its last words may still be in the pipe when it has ended.
+            ready.is_some() || (ended.is_some() && self.log.complete())
         });
         match (ready, ended) {
             (Some(ports), _) => {
@@ -144,8 +163,12 @@ impl Fastbridge {
                 Ok(())
             }
             (None, status) => {
-                let end = status.map_or_else(|| waited.err().map(|e| e.to_string()).unwrap_or_default(), |s| s.to_string());
-                Err(Error::Invalid(format!("fastbridge did not become ready ({end}); its log:\n{}", self.log().join("\n"))))
+                let end =
+                    status.map_or_else(|| waited.err().map(|e| e.to_string()).unwrap_or_default(), |s| s.to_string());
+                Err(Error::Invalid(format!(
+                    "fastbridge did not become ready ({end}); its log:\n{}",
+                    self.log().join("\n")
+                )))
             }
         }
     }
@@ -171,7 +194,7 @@ impl Fastbridge {
     /// What it wrote on stderr so far.
     #[must_use]
     pub fn log(&self) -> Vec<String> {
-        snapshot(&self.log)
+        self.log.snapshot()
     }
 
     /// Lines of its log that tell of an error or a panic: a passing case has none.

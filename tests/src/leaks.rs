@@ -55,7 +55,10 @@ impl LeakCheck {
 
     fn new_objects(&self) -> Result<Vec<String>> {
         let now = bpf_objects()?;
-        Ok(now.into_iter().filter(|(id, _)| !self.before.contains_key(id)).map(|(id, what)| format!("{id}: {what}")).collect())
+        let new = now.into_iter().filter(|(id, _)| !self.before.contains_key(id));
+        Ok(new
+            .map(|(id, what)| format!("{id} was not there before (run alone, if others load BPF programs): {what}"))
+            .collect())
     }
 }
 
@@ -67,7 +70,8 @@ fn bpf_objects() -> Result<Objects> {
     let mut objects = Objects::new();
     for kind in ["prog", "link", "map"] {
         let text = run::run(Command::new(run::find_tool("bpftool")?).args(["-j", kind, "show"]), None)?;
-        let listed: Value = serde_json::from_str(&text).map_err(|e| Error::Invalid(format!("bpftool {kind} show: {e}")))?;
+        let listed: Value =
+            serde_json::from_str(&text).map_err(|e| Error::Invalid(format!("bpftool {kind} show: {e}")))?;
         for object in listed.as_array().into_iter().flatten().filter(|o| !held_by_strangers(o)) {
             objects.insert(format!("{kind} {}", object["id"]), object.to_string());
         }
@@ -77,8 +81,12 @@ fn bpf_objects() -> Result<Objects> {
 
 /// Whether all holders that bpftool knows are processes that are neither we nor our children.
 fn held_by_strangers(object: &Value) -> bool {
-    let holders: Vec<u32> =
-        object["pids"].as_array().into_iter().flatten().filter_map(|p| u32::try_from(p["pid"].as_u64()?).ok()).collect();
+    let holders: Vec<u32> = object["pids"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|p| u32::try_from(p["pid"].as_u64()?).ok())
+        .collect();
     !holders.is_empty() && !holders.into_iter().any(is_family)
 }
 

@@ -19,6 +19,7 @@ pub mod model;
 pub mod netns;
 pub mod reference;
 mod run;
+pub mod session;
 mod sweep;
 
 pub use error::{Error, Result};

@@ -1,7 +1,8 @@
 //! Named network namespaces: created, entered and removed. Refuses the initial namespace, whatever the name. Must not know what a
 //! lab looks like inside.
 //!
-//! Names are `fb<pid>-<n>-<role>`: the process id tells a later run whether the owner still lives (see `sweep`).
+//! Names are `fb<pid>-<n>-<role>`: the process id tells a later run whether the owner still lives (see `sweep`). Kept labs have names
+//! without a process id (see `lab::Kept`).
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -9,6 +10,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{Signal, kill};
@@ -20,11 +22,14 @@ use crate::run;
 /// Where iproute2 keeps named namespaces.
 pub(crate) const NETNS_DIR: &str = "/run/netns";
 
-/// A named network namespace; removed, with the processes left in it, when dropped.
+const LINK_LIMIT: Duration = Duration::from_secs(5);
+
+/// A named network namespace; removed, with the processes left in it, when dropped, unless it was there before ([`Netns::existing`]).
 #[derive(Debug)]
 pub struct Netns {
     name: String,
     path: PathBuf,
+    owned: bool,
 }
 
 impl Netns {
@@ -37,8 +42,18 @@ impl Netns {
             return Err(Error::Refused("labs create network namespaces: run this as root".into()));
         }
         run::run(Command::new(run::find_tool("ip")?).args(["netns", "add", name]), None)?;
-        let netns = Self { name: name.into(), path: Path::new(NETNS_DIR).join(name) };
+        let netns = Self { name: name.into(), path: Path::new(NETNS_DIR).join(name), owned: true };
         netns.ip("link set lo up")?;
+        Ok(netns)
+    }
+
+    /// A namespace that somebody else created and will remove: dropping this changes nothing.
+    ///
+    /// # Errors
+    /// When there is none of that name, or it is the initial one.
+    pub fn existing(name: &str) -> Result<Self> {
+        let netns = Self { name: name.into(), path: Path::new(NETNS_DIR).join(name), owned: false };
+        netns.open()?;
         Ok(netns)
     }
 
@@ -113,6 +128,19 @@ impl Netns {
         self.enter(|| nix::net::if_::if_nametoindex(interface).ok())
     }
 
+    /// Waits until an interface carries frames. "Up" alone does not do: the kernel starts a new link's queue, and a bridge its port, when
+    /// the link watch gets to it, up to a second later, and loses what is sent before.
+    pub fn wait_running(&self, interface: &str) -> Result<()> {
+        let mut state = String::new();
+        run::wait_until(&format!("{}/{interface} is running", self.name), LINK_LIMIT, || {
+            state = self.run("ip", &["-d", "-o", "link", "show", "dev", interface]).unwrap_or_else(|e| e.to_string());
+            // A tun device without carrier detection stays in state UNKNOWN.
+            let running = state.contains("state UP") || state.contains("state UNKNOWN");
+            running && (!state.contains("bridge_slave") || state.contains("state forwarding"))
+        })
+        .map_err(|e| Error::Invalid(format!("{e}: {}", state.trim())))
+    }
+
     fn open(&self) -> Result<File> {
         let file = File::open(&self.path).map_err(|e| Error::io(format!("cannot open {}", self.path.display()), e))?;
         let inode = file.metadata().map_err(|e| Error::io("fstat", e))?.ino();
@@ -125,7 +153,9 @@ impl Netns {
 
 impl Drop for Netns {
     fn drop(&mut self) {
-        remove(&self.path);
+        if self.owned {
+            remove(&self.path);
+        }
     }
 }
 

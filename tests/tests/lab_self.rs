@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bridge_tests::capture::{Tap, inject};
-use bridge_tests::differential::{self, Outcome, Stream, World};
+use bridge_tests::differential::{self, Difference, Outcome, Stream, World};
 use bridge_tests::frame::{BROADCAST, Eth, ethertype};
 use bridge_tests::lab::{Lab, MachineSpec, SlowPath};
 use bridge_tests::leaks::LeakCheck;
@@ -85,11 +85,12 @@ fn frames_are_captured_whole_with_their_tags() {
             let lab = Lab::builder(slow_path).raw_ports(2).build().unwrap();
             let (from, to) = (&lab.machines()[0], &lab.machines()[1]);
             let mut tap = Tap::open(to.netns(), "eth0").unwrap();
-            let frames: Vec<Vec<u8>> = [Eth::new(BROADCAST, from.mac()), Eth::new(BROADCAST, from.mac()).tag(0x8100, 0x6005)]
-                .into_iter()
-                .chain([Eth::new(BROADCAST, from.mac()).tag(0x88a8, 5).vlan(6)])
-                .map(|eth| eth.payload(ethertype::LOCAL_EXPERIMENTAL, b"odd payload"))
-                .collect();
+            let frames: Vec<Vec<u8>> =
+                [Eth::new(BROADCAST, from.mac()), Eth::new(BROADCAST, from.mac()).tag(0x8100, 0x6005)]
+                    .into_iter()
+                    .chain([Eth::new(BROADCAST, from.mac()).tag(0x88a8, 5).vlan(6)])
+                    .map(|eth| eth.payload(ethertype::LOCAL_EXPERIMENTAL, b"odd payload"))
+                    .collect();
             let parts: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
             inject(from.netns(), "eth0", &parts).unwrap();
             let last = frames.last().unwrap().clone();
@@ -148,13 +149,19 @@ fn consistent(slow_path: SlowPath, count: usize) {
     eprintln!("{slow_path:?}: {count} frames in, {} out, {:?}", first.total(), started.elapsed());
     assert!(first.total() > count / 2, "the stream hardly got through");
     let differences = differential::compare(&first, &fresh_run(slow_path, &stream));
-    assert!(differences.is_empty(), "seed {seed}: {} differences, the first: {}", differences.len(), differences[0]);
+    assert!(differences.is_empty(), "seed {seed}: {}", told(&differences));
 
     // One altered byte in one broadcast frame must be found on every other port.
     let victim = stream.steps.iter_mut().rev().find(|s| s.frame[..6] == BROADCAST && s.frame.len() > 60).unwrap();
     *victim.frame.last_mut().unwrap() ^= 1;
     let altered = differential::compare(&first, &fresh_run(slow_path, &stream));
-    assert_eq!(altered.len(), 6, "seed {seed}: three ports, each one frame too few and one too many");
+    assert_eq!(altered.len(), 6, "seed {seed}: three ports, each one too few and one too many: {}", told(&altered));
+}
+
+/// The number of differences and the first ten.
+fn told(differences: &[Difference]) -> String {
+    let lines = differences.iter().take(10).map(|difference| format!("\n{difference}"));
+    format!("{} differences{}", differences.len(), lines.collect::<String>())
 }
 
 #[test]

@@ -4,6 +4,9 @@
 pub const CONTROL: &str = "CONTROL";
 /// ifindex (`u32`) to port slot (`u32`). `HashMap`.
 pub const SLOTS: &str = "SLOTS";
+/// ifindex below [`NEAR_IFINDEX`] to port slot (`u32`), 0 = ask [`SLOTS`]: what holds there for the first interfaces, without
+/// hashing. `Array`.
+pub const NEAR_SLOTS: &str = "NEAR_SLOTS";
 /// Port slot to [`super::Port`]. `Array`.
 pub const PORTS: &str = "PORTS";
 /// [`super::StationKey`] to [`super::Station`]. `HashMap`.
@@ -30,13 +33,19 @@ pub const COUNTERS: &str = "COUNTERS";
 pub const RULES: &str = "RULES";
 /// Port slot to the device that XDP redirects to. `DevMap`.
 pub const TARGETS: &str = "TARGETS";
+/// [`super::Zoneless`] to the port slot that it was seen on, the most recent ones. `LruHashMap`.
+pub const ZONELESS: &str = "ZONELESS";
+/// What the programs remember of decisions, see `bridge_common::decide::Memo`. `PerCpuArray` of [`MEMOS`]; user space
+/// neither reads nor writes it.
+pub const MEMO: &str = "MEMO";
 /// The last verdict taken on this CPU, when `RECORD_VERDICT` is set at load. `PerCpuArray<u64>` of one.
 pub const LAST_VERDICT: &str = "LAST_VERDICT";
 
 /// Every map, in the order of their declaration.
-pub const ALL: [&str; 16] = [
+pub const ALL: [&str; 19] = [
     CONTROL,
     SLOTS,
+    NEAR_SLOTS,
     PORTS,
     FDB,
     GUARD,
@@ -50,6 +59,8 @@ pub const ALL: [&str; 16] = [
     COUNTERS,
     RULES,
     TARGETS,
+    ZONELESS,
+    MEMO,
     LAST_VERDICT,
 ];
 
@@ -83,9 +94,15 @@ pub const DEFAULT_LIMITS: Limits = Limits {
     rules: 1024,
 };
 
+/// Length of [`MEMO`], a power of two.
+pub const MEMOS: u32 = 1024;
+/// Length of [`NEAR_SLOTS`].
+pub const NEAR_IFINDEX: u32 = 4096;
 /// Largest number of [`super::L4Data`] entries of one generation.
 pub const L4_ENTRIES: u32 = 1 << 20;
 /// Stations that the guard knows addresses of, each address one entry.
 pub const GUARD_ENTRIES: u32 = 65_536;
 /// Host addresses come on top of `limits.prefixes` in the zone tries.
 pub const HOST_ADDRESSES: u32 = 1024;
+/// Source addresses in no zone that are remembered.
+pub const ZONELESS_ENTRIES: u32 = 1024;

@@ -6,7 +6,7 @@ use crate::{
         Control, Drop, L4Data, PAIR_REVERSE_STATEFUL, PolicyMeta, Punt, RULE_ALLOW, RULE_NEEDS_PORTS, RULE_STATEFUL,
         RULE_VALID, RuleWord, STATION_HOST, ZONE_HOST,
     },
-    wire::{Class, Frame, Ip, is_reserved, proto},
+    wire::{Addr, Class, Frame, Ip, is_reserved, proto},
 };
 
 /// One live policy generation.
@@ -122,6 +122,8 @@ fn judge_ip<T: Tables, F: Frame>(
     if side == Side::Ingress && to & ZONE_HOST != 0 && tables.station(&packet.destination).is(STATION_HOST) {
         return Ok(Permit::unjudged(reserved));
     }
+    // Link-local addresses are in no zone by definition.
+    scratch.zoneless = side == Side::Ingress && from as u16 == 0 && !is_link_local(&ip.src);
     let judged = judge_pair(tables, frame, scratch, live, (from as u16, to as u16), slot)?;
     Ok(Permit { punt: reserved, ..judged })
 }
@@ -216,7 +218,7 @@ fn always_passes(ip: &Ip) -> bool {
         }
         (6, proto::UDP) => {
             let dhcp = matches!((ip.sport, ip.dport), (DHCP6_SERVER, DHCP6_CLIENT) | (DHCP6_CLIENT, DHCP6_SERVER));
-            dhcp && (ip.to_group() || is_link_local(ip))
+            dhcp && (ip.to_group() || is_link_local(&ip.dst))
         }
         (6, proto::ICMPV6) => {
             let neighbour = matches!(ip.icmp_type, 133..=137);
@@ -227,8 +229,8 @@ fn always_passes(ip: &Ip) -> bool {
     }
 }
 
-/// fe80::/10 as the destination.
+/// fe80::/10; no IPv4 address that a host may use starts so.
 #[inline(always)]
-fn is_link_local(ip: &Ip) -> bool {
-    ip.dst.0[0] == 0xfe && ip.dst.0[1] & 0xc0 == 0x80
+fn is_link_local(addr: &Addr) -> bool {
+    addr.0[0] == 0xfe && addr.0[1] & 0xc0 == 0x80
 }

@@ -119,7 +119,7 @@ fn stacked<F: Frame>(frame: &F, outer: u16, at: u32) -> Result<Class, Drop> {
 /// 00-00-00 and 802.1H's 00-00-F8; under another OUI the type field is no ethertype.
 #[inline(always)]
 fn llc<F: Frame>(frame: &F, at: u32) -> Result<Class, Drop> {
-    let head: [u8; 4] = frame.read(at).ok_or(Drop::Malformed)?;
+    let head: [u8; 3] = frame.read(at).ok_or(Drop::Malformed)?;
     // Unnumbered information with or without the poll bit (IEEE 802.2, 5.4.1): receivers look past it.
     let (dsap, ssap, control) = (head[0] & 0xfe, head[1] & 0xfe, head[2] & 0xef);
     if (dsap, ssap) != (0xaa, 0xaa) || control != 0x03 {

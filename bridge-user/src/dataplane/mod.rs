@@ -2,9 +2,23 @@
 //!
 //! Must not decide anything: it carries out operations and reports what is there.
 
+mod error;
+pub mod executor;
+mod links;
+pub mod maps;
+pub mod notes;
 pub mod object;
+mod ops;
+pub mod pinned;
+pub mod pins;
+mod publish;
+pub mod sweep;
+#[cfg(feature = "trace")]
+mod trace;
 
 use bridge_common::abi::Plain;
+
+pub use error::DataplaneError;
 
 /// A map key or value, handed to aya byte by byte.
 #[repr(transparent)]

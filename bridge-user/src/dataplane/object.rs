@@ -25,10 +25,10 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/fa
 #[derive(Debug, Error)]
 pub enum LoadError {
     /// aya or the kernel refused the object or a map.
-    #[error("the kernel refused the maps or programs: {0}")]
+    #[error("the kernel refused the maps or programs: {}", super::error::chain(.0))]
     Object(#[from] aya::EbpfError),
     /// The verifier or the kernel refused a program.
-    #[error("the kernel refused the program `{name}`: {error}")]
+    #[error("the kernel refused the program `{name}`: {}", super::error::chain(error))]
     Program {
         /// Which one.
         name: &'static str,
@@ -64,6 +64,8 @@ pub fn load(options: LoadOptions<'_>) -> Result<Ebpf, LoadError> {
     }
     loader.override_global("RECORD_VERDICT", &record, true);
     let mut ebpf = loader.load(OBJECT)?;
+    #[cfg(feature = "trace")]
+    super::trace::follow(&mut ebpf);
     program::<Xdp>(&mut ebpf, XDP)?.load().map_err(|error| refused(XDP, error))?;
     for name in [TC_IN, TC_OUT] {
         program::<SchedClassifier>(&mut ebpf, name)?.load().map_err(|error| refused(name, error))?;
@@ -97,7 +99,8 @@ fn capacities(limits: &Limits) -> [(&'static str, u32); 9] {
         (maps::USED, slots),
         (maps::FREED, slots),
         (maps::COUNTERS, slots),
-        (maps::RULES, limits.rules + 1),
+        // A swap that replaces every rule needs the old slots until it is live.
+        (maps::RULES, 2 * limits.rules + 1),
         (maps::TARGETS, slots),
     ]
 }

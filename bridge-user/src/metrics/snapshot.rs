@@ -34,6 +34,8 @@ pub struct Snapshot {
     pub unpoliced_ports: Vec<String>,
     /// Stations that found the FDB full.
     pub fdb_full: u64,
+    /// Sentences for people.
+    pub remarks: Vec<String>,
 }
 
 /// What was built.

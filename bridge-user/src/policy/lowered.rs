@@ -20,3 +20,17 @@ pub struct Lowered {
     /// Rule slot to rule id; slot 0 = `default`; `None` = free.
     pub rule_ids: Vec<Option<String>>,
 }
+
+impl Lowered {
+    /// A live generation of which only the number is known: differs from every policy.
+    pub fn unknown() -> Self {
+        Self {
+            zones4: Vec::new(),
+            zones6: Vec::new(),
+            pairs: Vec::new(),
+            l4: Vec::new(),
+            meta: PolicyMeta { stride: 0, drop_other_ethertypes: false, stateful: false },
+            rule_ids: Vec::new(),
+        }
+    }
+}

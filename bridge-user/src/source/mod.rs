@@ -1,5 +1,9 @@
 //! Sources: what the host, Open vSwitch and files say is there. Each gives whole snapshots; a partial one is an error.
 
+pub mod netlink;
+pub mod openflow;
+pub mod ovsdb;
+
 use std::net::IpAddr;
 
 /// What netlink shows of the manager's network namespace, in one consistent look.
@@ -22,6 +26,8 @@ pub struct Link {
     pub mac: Option<[u8; 6]>,
     /// MTU in bytes.
     pub mtu: u32,
+    /// Frames that it has received since it was made.
+    pub rx_packets: u64,
     /// Administratively up with carrier (IFF_UP and IFF_LOWER_UP).
     pub running: bool,
     /// ifindex of the master device.
@@ -74,7 +80,7 @@ pub struct LinuxBridge {
     pub ageing_time: u32,
     /// vlan_filtering.
     pub vlan_filtering: bool,
-    /// Any of nf_call_iptables, nf_call_ip6tables, nf_call_arptables.
+    /// Any of nf_call_iptables, nf_call_ip6tables, nf_call_arptables, of this bridge or (sysctl bridge-nf-call-*) of all.
     pub nf_call: bool,
 }
 
@@ -83,6 +89,9 @@ pub struct LinuxBridge {
 pub struct OvsSnapshot {
     /// `None`: no bridge of that name.
     pub bridge: Option<OvsBridge>,
+    /// Names of the interfaces of every *other* bridge's ports. Netlink shows no master for those of a userspace
+    /// datapath, and they must not be taken for interfaces that belong to nothing yet.
+    pub elsewhere: Vec<String>,
 }
 
 /// One OVS bridge.
@@ -107,6 +116,8 @@ pub struct OvsInterface {
     pub kind: String,
     /// `ifindex` column, if any.
     pub ifindex: Option<u32>,
+    /// `ofport` column: its OpenFlow port number (65534 = the bridge's own interface); `None`: not in the datapath.
+    pub ofport: Option<u16>,
     /// Why this port must not be accelerated, in words (bond, tag, trunks, ...); empty = eligible.
     pub ineligible: Vec<String>,
 }

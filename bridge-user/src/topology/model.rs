@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use bridge_common::abi::maps::Limits;
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
 /// A whole, valid topology file.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,7 +111,7 @@ pub struct StationEntry {
 }
 
 /// `[policy]`
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Policy {
     /// When no rule matches.
     pub default: Action,
@@ -123,7 +124,7 @@ pub struct Policy {
 }
 
 /// `default`, `action`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
     /// Let it pass.
     Allow,
@@ -132,7 +133,7 @@ pub enum Action {
 }
 
 /// `other_ethertypes`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OtherEthertypes {
     /// To the slow path.
     Punt,
@@ -141,7 +142,7 @@ pub enum OtherEthertypes {
 }
 
 /// `[[policy.zone]]`
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Zone {
     /// Unique name, not `any`.
     pub name: String,
@@ -150,7 +151,7 @@ pub struct Zone {
 }
 
 /// One end of a rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ZoneRef {
     /// Every address, also those in no zone.
     Any,
@@ -159,7 +160,7 @@ pub enum ZoneRef {
 }
 
 /// `[[policy.rule]]`
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rule {
     /// Unique id, 1-63 of `A-Z a-z 0-9 . _ -`, not `default`.
     pub id: String,

@@ -24,7 +24,8 @@ impl Tap {
     pub fn open(netns: &Netns, interface: &str) -> Result<Self> {
         let name = format!("{}/{interface}", netns.name());
         let index = netns.ifindex(interface)?.ok_or_else(|| Error::Invalid(format!("there is no interface {name}")))?;
-        let socket = netns.enter(|| PacketSocket::open(index))?.map_err(|e| Error::io(format!("cannot open {name}"), e))?;
+        let socket =
+            netns.enter(|| PacketSocket::open(index))?.map_err(|e| Error::io(format!("cannot open {name}"), e))?;
         Ok(Self { socket, name, pending: VecDeque::new() })
     }
 
@@ -33,7 +34,9 @@ impl Tap {
     /// # Errors
     /// A frame under 14 bytes or over the MTU, or an interface that is down or gone.
     pub fn send(&self, frame: &[u8]) -> Result<()> {
-        self.socket.send(frame).map_err(|e| Error::io(format!("cannot send {} bytes through {}", frame.len(), self.name), e))
+        self.socket
+            .send(frame)
+            .map_err(|e| Error::io(format!("cannot send {} bytes through {}", frame.len(), self.name), e))
     }
 
     /// The next frame, waiting at most `limit` for it.

@@ -21,7 +21,9 @@ impl PacketSocket {
     pub(super) fn open(ifindex: u32) -> io::Result<Self> {
         // Protocol 0: nothing is received before the options are set and the socket is bound.
         // SAFETY: no pointers; the result is checked.
-        let fd = check(unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, 0) })?;
+        let fd = check(unsafe {
+            libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, 0)
+        })?;
         // SAFETY: the descriptor is new and owned by nobody else.
         let socket = Self(unsafe { OwnedFd::from_raw_fd(fd) });
         socket.set(libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, 1)?;
@@ -127,7 +129,8 @@ fn stripped_tag(message: &libc::msghdr) -> Option<(u16, u16)> {
         let (level, kind) = unsafe { ((*header).cmsg_level, (*header).cmsg_type) };
         if level == libc::SOL_PACKET && kind == libc::PACKET_AUXDATA {
             // SAFETY: a PACKET_AUXDATA message carries one tpacket_auxdata; it may be unaligned.
-            let aux: libc::tpacket_auxdata = unsafe { libc::CMSG_DATA(header).cast::<libc::tpacket_auxdata>().read_unaligned() };
+            let aux: libc::tpacket_auxdata =
+                unsafe { libc::CMSG_DATA(header).cast::<libc::tpacket_auxdata>().read_unaligned() };
             if aux.tp_status & libc::TP_STATUS_VLAN_VALID != 0 {
                 let tpid = if aux.tp_status & libc::TP_STATUS_VLAN_TPID_VALID != 0 { aux.tp_vlan_tpid } else { 0x8100 };
                 return Some((tpid, aux.tp_vlan_tci));

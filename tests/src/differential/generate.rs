@@ -126,7 +126,8 @@ impl<'a> Generator<'a> {
 
     /// A station on the sender's own port.
     fn neighbour(&mut self, port: usize) -> (Station, Mac) {
-        let near: Vec<Station> = self.stations.iter().zip(&self.at).filter(|(_, at)| **at == port).map(|(s, _)| *s).collect();
+        let near: Vec<Station> =
+            self.stations.iter().zip(&self.at).filter(|(_, at)| **at == port).map(|(s, _)| *s).collect();
         let to = if near.is_empty() { self.stations[0] } else { near[self.rng.usize(..near.len())] };
         (to, to.mac)
     }
@@ -184,6 +185,14 @@ mod tests {
             has(&format!("ethertype {kind:04x}"), &|f| f[12..14] == kind.to_be_bytes());
         }
         has("802.3 length", &|f| u16::from_be_bytes([f[12], f[13]]) < 1500);
+    }
+
+    #[test]
+    fn gratuitous_arps_occur() {
+        let frames = || generate(1, 20_000, &world()).steps.into_iter().map(|s| s.frame);
+        let arps = || frames().filter(|f| f[..6] == BROADCAST && f[12..14] == [0x08, 0x06]);
+        assert!(arps().any(|f| f[21] == 2), "a reply to everybody");
+        assert!(arps().any(|f| f[21] == 1 && f[28..32] == f[38..42]), "a request for one's own address");
     }
 
     #[test]

@@ -36,7 +36,11 @@ impl Model {
             self.changed.insert(head.source);
             for key in head.keys() {
                 // Bridges differ in whether they learn from control frames, and none learns from a denied one.
-                if head.teaches() && !step.denied { self.known.insert(key, step.port) } else { self.known.remove(&key) };
+                if head.teaches() && !step.denied {
+                    self.known.insert(key, step.port)
+                } else {
+                    self.known.remove(&key)
+                };
             }
         }
         self.used.extend([head.source, head.destination]);

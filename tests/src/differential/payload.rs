@@ -85,14 +85,21 @@ fn ipv6(rng: &mut Rng, from: &Station, to: &Station, mac: Mac) -> Vec<u8> {
         14 => header.hop_limit(255).carry(&Icmp6::solicitation(to.ip6, Some(from.mac))),
         15 => header.hop_limit(255).carry(&Icmp6::advertisement(from.ip6, Some(from.mac))),
         16 => header.extension(ExtensionHeader::options(60, 1)).carry(&Udp::new(source, target, &bytes(rng, 100))),
-        17 => header.extension(ExtensionHeader::fragment(0, true, 7)).carry(&Udp::new(source, target, &bytes(rng, 100))),
+        17 => {
+            header.extension(ExtensionHeader::fragment(0, true, 7)).carry(&Udp::new(source, target, &bytes(rng, 100)))
+        }
         18 => header.extension(ExtensionHeader::authentication()).carry(&Udp::new(source, target, &bytes(rng, 100))),
         _ => header.carry(&RawProto(rng.u8(60..), bytes(rng, 200))),
     }
 }
 
+/// Gratuitous ones occur as well: requests for one's own address, and replies to everybody.
 fn arp(rng: &mut Rng, from: &Station, to: &Station) -> Arp {
-    if rng.bool() { Arp::request(from.mac, from.ip, to.ip) } else { Arp::reply(from.mac, from.ip, to.mac, to.ip) }
+    match rng.u32(..8) {
+        0 => Arp::request(from.mac, from.ip, from.ip),
+        1..4 => Arp::reply(from.mac, from.ip, to.mac, to.ip),
+        _ => Arp::request(from.mac, from.ip, to.ip),
+    }
 }
 
 /// An IPv4 packet that ends too early, anywhere.

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use super::model::Model;
 use super::{Outcome, Step, Stream};
+use crate::Mac;
 use crate::capture::Tap;
 use crate::error::{Error, Result};
 use crate::frame::{Arp, BROADCAST, Eth, pad};
 use crate::lab::Lab;
-use crate::Mac;
 
 /// No more frames than this between barriers: fits every queue on the way, of which AF_PACKET's default buffer is the smallest.
 const BATCH_MAX: usize = 64;
@@ -130,7 +130,9 @@ impl Port {
             };
             match round_of(&frame) {
                 Some(of) if of == round => seen += 1,
-                Some(of) => return Err(Error::Invalid(format!("{}: a sentinel of round {of} in round {round}", self.name))),
+                Some(of) => {
+                    return Err(Error::Invalid(format!("{}: a sentinel of round {of} in round {round}", self.name)));
+                }
                 None => *self.left.entry(frame).or_default() += 1,
             }
         }

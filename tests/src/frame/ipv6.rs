@@ -115,7 +115,8 @@ mod tests {
     #[test]
     fn chain_and_checksum_are_right() {
         let (a, b) = ([0x20; 16], [0x21; 16]);
-        let chain = Ipv6::new(a, b).extension(ExtensionHeader::options(0, 0)).extension(ExtensionHeader::fragment(0, true, 9));
+        let chain =
+            Ipv6::new(a, b).extension(ExtensionHeader::options(0, 0)).extension(ExtensionHeader::fragment(0, true, 9));
         let packet = chain.carry(&Udp::new(7, 8, b"abc"));
         assert_eq!((packet[6], packet[40], packet[48]), (0, 44, 17));
         assert_eq!(packet[41], 0);
@@ -127,7 +128,8 @@ mod tests {
 
     #[test]
     fn extension_headers_have_whole_lengths() {
-        for header in [ExtensionHeader::options(60, 2), ExtensionHeader::router_alert(), ExtensionHeader::options(0, 0)] {
+        for header in [ExtensionHeader::options(60, 2), ExtensionHeader::router_alert(), ExtensionHeader::options(0, 0)]
+        {
             assert_eq!(header.body.len() + 1, (usize::from(header.body[0]) + 1) * 8);
         }
         let ah = ExtensionHeader::authentication();

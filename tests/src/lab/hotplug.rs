@@ -8,12 +8,16 @@ impl Lab {
     /// Adds a machine and puts its port on the bridge.
     pub fn add_machine(&mut self, spec: MachineSpec) -> Result<&Machine> {
         if self.machines.iter().any(|m| m.name() == spec.name || m.port() == spec.port) {
-            return Err(Error::Invalid(format!("the lab already has a machine `{}` or a port `{}`", spec.name, spec.port)));
+            return Err(Error::Invalid(format!(
+                "the lab already has a machine `{}` or a port `{}`",
+                spec.name, spec.port
+            )));
         }
         let netns = Netns::create(&format!("{}-{}", self.prefix, spec.name))?;
         let machine = Machine { netns, spec };
         machine.plug(&self.host, self.slow_path)?;
         self.join(&machine)?;
+        self.wait_running(&machine)?;
         self.machines.push(machine);
         self.machines.last().ok_or_else(|| Error::Invalid("the lab has no machine".into()))
     }
@@ -23,7 +27,8 @@ impl Lab {
         match &self.ovs {
             Some(ovs) => ovs.vsctl(&["--may-exist", "add-port", &self.bridge, port]).map(drop),
             None => self.host.ip(&format!("link set {port} master {}", self.bridge)).map(drop),
-        }
+        }?;
+        self.host.wait_running(port)
     }
 
     /// Takes an interface off the lab's bridge; it stays.
@@ -55,6 +60,7 @@ impl Lab {
             Some(ovs) => ovs.reopen_port(&self.bridge, machine.port())?,
             None => self.join(machine)?,
         }
+        self.wait_running(machine)?;
         let index = self.host.ifindex(machine.port())?;
         index.ok_or_else(|| Error::Invalid(format!("`{}` vanished after it was created again", machine.port())))
     }
@@ -68,10 +74,10 @@ impl Lab {
         }
         self.host.ip(&format!("link set {old} down\nlink set {old} name {new}\nlink set {new} up"))?;
         self.machines[at].spec.port = new.into();
-        match &self.ovs {
-            Some(_) => self.add_port(new),
-            None => Ok(()),
+        if self.ovs.is_some() {
+            self.add_port(new)?;
         }
+        self.wait_running(&self.machines[at])
     }
 
     /// Sets the MTU of both ends of a machine's veth.
@@ -81,10 +87,12 @@ impl Lab {
         machine.netns.ip(&format!("link set eth0 mtu {mtu}")).map(drop)
     }
 
-    /// Takes the host's end of a machine's veth up or down.
+    /// Takes the host's end of a machine's veth up, and waits until it runs, or down.
     pub fn set_link(&self, name: &str, up: bool) -> Result<()> {
+        let machine = self.machine(name)?;
         let word = if up { "up" } else { "down" };
-        self.host.ip(&format!("link set {} {word}", self.machine(name)?.port())).map(drop)
+        self.host.ip(&format!("link set {} {word}", machine.port()))?;
+        if up { self.wait_running(machine) } else { Ok(()) }
     }
 
     /// A veth between two namespaces of the lab (see [`Lab::netns`]), both ends up, without addresses.
@@ -102,8 +110,14 @@ impl Lab {
             if netns.name() != self.host.name() {
                 netns.run("ethtool", &["-K", interface, "gro", "on"])?;
             }
+            netns.wait_running(interface)?;
         }
         Ok(())
+    }
+
+    fn wait_running(&self, machine: &Machine) -> Result<()> {
+        self.host.wait_running(machine.port())?;
+        machine.netns.wait_running("eth0")
     }
 
     fn join(&self, machine: &Machine) -> Result<()> {

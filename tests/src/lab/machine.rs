@@ -99,6 +99,30 @@ impl MachineSpec {
         self
     }
 
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its bridge port.
+    #[must_use]
+    pub fn port(&self) -> &str {
+        &self.port
+    }
+
+    /// The MAC that `eth0` will have.
+    #[must_use]
+    pub fn chosen_mac(&self) -> Mac {
+        self.mac
+    }
+
+    /// Its addresses with prefix lengths.
+    #[must_use]
+    pub fn addresses(&self) -> &[String] {
+        &self.addresses
+    }
+
     fn wants_ipv6(&self) -> bool {
         !self.raw && self.addresses.iter().any(|a| a.contains(':'))
     }
@@ -160,7 +184,10 @@ impl Machine {
     pub(super) fn plug(&self, host: &Netns, slow_path: SlowPath) -> Result<()> {
         let spec = &self.spec;
         if spec.port.len() > NAME_MAX {
-            return Err(Error::Invalid(format!("`{}` is too long for an interface: at most {NAME_MAX} bytes", spec.port)));
+            return Err(Error::Invalid(format!(
+                "`{}` is too long for an interface: at most {NAME_MAX} bytes",
+                spec.port
+            )));
         }
         let (port, mtu, mac) = (&spec.port, spec.mtu, format_mac(spec.mac));
         host.ip(&format!(

@@ -13,10 +13,12 @@
 //! ```
 
 mod hotplug;
+mod kept;
 mod machine;
 mod ovs;
 mod probe;
 
+pub use kept::Kept;
 pub use machine::{MAC_PREFIX, Machine, MachineSpec, host_side_mac, mac_of};
 pub use ovs::Ovs;
 pub use probe::Probe;
@@ -50,6 +52,7 @@ pub struct Builder {
     slow_path: SlowPath,
     bridge: String,
     machines: Vec<MachineSpec>,
+    kept: Option<Kept>,
 }
 
 impl Builder {
@@ -57,6 +60,14 @@ impl Builder {
     #[must_use]
     pub fn bridge(mut self, name: &str) -> Self {
         self.bridge = name.into();
+        self
+    }
+
+    /// Names everything after `kept`, so that the lab may outlive this process: call [`Lab::keep`] when it is complete. Until then it is
+    /// removed when dropped, like any other.
+    #[must_use]
+    pub fn kept(mut self, kept: Kept) -> Self {
+        self.kept = Some(kept);
         self
     }
 
@@ -100,7 +111,7 @@ impl Lab {
     /// Starts describing a lab.
     #[must_use]
     pub fn builder(slow_path: SlowPath) -> Builder {
-        Builder { slow_path, bridge: "br0".into(), machines: Vec::new() }
+        Builder { slow_path, bridge: "br0".into(), machines: Vec::new(), kept: None }
     }
 
     /// Removes what crashed labs left (namespaces, mounts, directories, processes inside); says what.
@@ -110,7 +121,7 @@ impl Lab {
 
     fn create(plan: Builder) -> Result<Self> {
         Self::sweep_stale();
-        let prefix = sweep::fresh_prefix();
+        let prefix = plan.kept.as_ref().map_or_else(sweep::fresh_prefix, |kept| kept.prefix().to_owned());
         let host = Netns::create(&format!("{prefix}-host"))?;
         // A port must never speak by itself: no IPv6 on what is created from here on, and no redirects (they would lead machines
         // around the router).
@@ -121,9 +132,12 @@ impl Lab {
             ("ipv4/conf/default/send_redirects", "0"),
             ("ipv4/conf/all/rp_filter", "0"),
             ("ipv4/conf/default/rp_filter", "0"),
+            // A snooping bridge announces itself to 224.0.0.106 at a random moment.
+            ("ipv4/igmp_link_local_mcast_reports", "0"),
         ] {
             host.sysctl(key, value)?;
         }
+        keep_bridged_frames_from_netfilter(&host)?;
         let ovs = match plan.slow_path {
             SlowPath::OvsUserspace => Some(Ovs::start(&host, &prefix, &plan.bridge)?),
             SlowPath::LinuxBridge => None,
@@ -199,7 +213,10 @@ impl Lab {
 
     /// The machine of that name.
     pub fn machine(&self, name: &str) -> Result<&Machine> {
-        self.machines.iter().find(|m| m.name() == name).ok_or_else(|| Error::Invalid(format!("the lab has no machine `{name}`")))
+        self.machines
+            .iter()
+            .find(|m| m.name() == name)
+            .ok_or_else(|| Error::Invalid(format!("the lab has no machine `{name}`")))
     }
 
     /// Any namespace of the lab: `host`, a machine's name or that of an added one (`router`).
@@ -243,4 +260,16 @@ impl Lab {
     pub fn settle(&self) -> Result<()> {
         self.ovs.as_ref().map_or(Ok(()), Ovs::settle)
     }
+}
+
+/// Kernels with br_netfilter built in start every namespace with it on, unlike a host that has not loaded the module: `inet` rules
+/// would judge bridged frames and malformed ones would vanish. A test that wants it sets the sysctl again.
+fn keep_bridged_frames_from_netfilter(host: &Netns) -> Result<()> {
+    for family in ["iptables", "ip6tables", "arptables"] {
+        let key = format!("bridge/bridge-nf-call-{family}");
+        if std::path::Path::new("/proc/sys/net").join(&key).exists() {
+            host.sysctl(&key, "0")?;
+        }
+    }
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! Open vSwitch with its userspace datapath, run by hand inside a namespace with a run directory of its own.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use crate::{format_mac, sweep};
 
 const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 const START_LIMIT: Duration = Duration::from_secs(10);
+const SETTLE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Running ovsdb-server and ovs-vswitchd; both end, and their directory goes, when this is dropped.
 #[derive(Debug)]
@@ -40,7 +42,8 @@ impl Ovs {
         let mut ovs = Self { vswitchd: None, server: None, run_dir };
         run::run(Command::new(run::find_tool("ovsdb-tool")?).arg("create").arg(ovs.file("conf.db")).arg(SCHEMA), None)?;
         let db = ovs.db();
-        ovs.server = Some(ovs.daemon(host, "ovsdb-server", "db", &[&ovs.file("conf.db"), &format!("--remote=p{db}")])?);
+        ovs.server =
+            Some(ovs.daemon(host, "ovsdb-server", "db", &[&ovs.file("conf.db"), &format!("--remote=p{db}")])?);
         wait_until("ovsdb-server opens its socket", START_LIMIT, || ovs.run_dir.join("db.sock").exists())?;
         ovs.vsctl(&["--no-wait", "init"])?;
         // The kernel datapath is out of bounds: it would be shared with the initial namespace's switch.
@@ -82,10 +85,22 @@ impl Ovs {
     }
 
     /// Drops all cached datapath flows, so that every later frame is judged by what OVS knows now. Without this a flow cached before a
-    /// station was learned floods until a revalidator gets to it. Twice: the purge skips a flow that a revalidator holds.
+    /// station was learned floods until a revalidator gets to it, and the statistics of an old flow, pushed late, teach where a station
+    /// was. Again until none is left: a purge skips a flow that a revalidator is working on.
     pub(super) fn settle(&self) -> Result<()> {
+        let mut failure = None;
+        let waited = wait_until("ovs-vswitchd has dropped its cached flows", SETTLE_LIMIT, || match self.purge() {
+            Ok(empty) => empty,
+            Err(error) => failure.replace(error).is_none(),
+        });
+        failure.map_or(waited, Err)
+    }
+
+    /// Whether no flow is left after it.
+    fn purge(&self) -> Result<bool> {
         self.appctl("revalidator/purge", &[])?;
-        self.appctl("revalidator/purge", &[]).map(drop)
+        let shown = self.appctl("upcall/show", &[])?;
+        Ok(shown.lines().filter(|line| line.contains("(keys ")).all(|line| line.contains("(keys 0)")))
     }
 
     /// Makes OVS open an interface that was created again under its old name: its row goes and comes back.
@@ -102,6 +117,8 @@ impl Ovs {
         command.args(args).arg(format!("--unixctl={}", self.file(&format!("{short}.ctl"))));
         command.arg(format!("--log-file={}", self.file(&format!("{short}.log")))).arg("-vconsole:off");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        // Of a process group of their own: Ctrl-C is for the lab's owner, who ends them in order, and a kept lab's outlive its terminal.
+        command.process_group(0);
         command.spawn().map(Daemon).map_err(|e| Error::io(format!("cannot start {tool}"), e))
     }
 

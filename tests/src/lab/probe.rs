@@ -45,10 +45,15 @@ mod tests {
 
     #[test]
     fn ping_output_is_boiled_down() {
-        let answer = "PING 1.2.3.4 (1.2.3.4) 56(84) bytes of data.\n64 bytes from 1.2.3.4: icmp_seq=1 ttl=64 time=0.1 ms\n";
+        let answer =
+            "PING 1.2.3.4 (1.2.3.4) 56(84) bytes of data.\n64 bytes from 1.2.3.4: icmp_seq=1 ttl=64 time=0.1 ms\n";
         assert!(detail(answer).starts_with("64 bytes from"));
-        let reject = "PING 1.2.3.4 (1.2.3.4) 56(84) bytes of data.\nFrom 10.0.0.1 icmp_seq=1 Destination Port Unreachable\n";
+        let reject =
+            "PING 1.2.3.4 (1.2.3.4) 56(84) bytes of data.\nFrom 10.0.0.1 icmp_seq=1 Destination Port Unreachable\n";
         assert!(detail(reject).ends_with("Destination Port Unreachable"));
-        assert_eq!(detail("PING x\n\n1 packets transmitted, 0 received, 100% packet loss, time 0ms\n"), "all packets lost");
+        assert_eq!(
+            detail("PING x\n\n1 packets transmitted, 0 received, 100% packet loss, time 0ms\n"),
+            "all packets lost"
+        );
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bridge_common::abi::{
     Control, Flow, FlowKey, GuardKey, L4Data, Pair, PolicyMeta, Port, RuleWord, Station, StationKey, Usage, ZoneEntry,
-    control,
+    Zoneless, control,
 };
 
 /// The tables of one policy generation.
@@ -45,6 +45,8 @@ pub struct Setup {
     pub usage: BTreeMap<u16, Usage>,
     /// Port slots that XDP can redirect to.
     pub targets: BTreeSet<u16>,
+    /// Source addresses in no zone, with the slot of the station port that they were seen on.
+    pub zoneless: BTreeMap<Zoneless, u16>,
     /// Room in the FDB.
     pub station_capacity: usize,
     /// Room in the flow table.
@@ -65,6 +67,7 @@ impl Default for Setup {
             flows: BTreeMap::new(),
             usage: BTreeMap::new(),
             targets: BTreeSet::new(),
+            zoneless: BTreeMap::new(),
             station_capacity: 64,
             flow_capacity: 64,
         }

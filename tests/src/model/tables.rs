@@ -4,7 +4,7 @@ use std::cell::{RefCell, RefMut};
 
 use bridge_common::abi::{
     Control, Counted, Flow, FlowKey, GuardKey, L4_BITS, L4Data, Pair, Port, Punt, RuleWord, Station, StationKey, Usage,
-    ZoneEntry,
+    ZoneEntry, Zoneless,
 };
 use bridge_common::decide::{
     Decision, EgressDecision, Hook, Scratch, Tables, TablesMut, Verdict, counted, egress, ingress, settle,
@@ -213,5 +213,9 @@ impl TablesMut for HostTables {
 
     fn count_fdb_full(&self) {
         self.setup.borrow_mut().control[Control::FdbFull as usize] += 1;
+    }
+
+    fn note_zoneless(&self, source: &Zoneless, slot: u16) {
+        self.setup.borrow_mut().zoneless.entry(*source).or_insert(slot);
     }
 }

@@ -4,7 +4,8 @@
 mod nat;
 
 use crate::error::Result;
-use crate::lab::{Lab, MachineSpec, Probe, SlowPath};
+use crate::lab::{Builder, Lab, MachineSpec, Probe, SlowPath};
+use crate::{Mac, format_mac};
 
 /// The machines that could not reach the targets.
 pub const MASTERS: [&str; 3] = ["master1", "master2", "master3"];
@@ -23,6 +24,9 @@ pub const UPLINK: &str = "eno1";
 
 /// The host's own addresses on `br0`.
 pub const HOST_ADDRESSES: [&str; 4] = ["10.17.3.1/24", "10.17.4.1/24", "10.17.5.1/24", "192.168.0.2/24"];
+
+/// The router's MAC on the LAN.
+pub const ROUTER_MAC: Mac = [0x52, 0x54, 0, 0, 0, 0x01];
 
 /// Name, host port, address with prefix length.
 const MACHINES: [(&str, &str, &str); 6] = [
@@ -45,17 +49,31 @@ pub fn machines() -> Vec<MachineSpec> {
 
 fn spec((name, port, address): (&str, &str, &str)) -> MachineSpec {
     let (network, _) = address.rsplit_once('.').unwrap_or((address, ""));
-    MachineSpec::new(name, port).address(address).gateway(&format!("{network}.1"))
+    MachineSpec::new(name, port).mac(mac_of(address)).address(address).gateway(&format!("{network}.1"))
+}
+
+/// MACs say the address: 10.17.4.21 has 52:54:00:04:00:21, as `tests/fixtures/reference.toml` lists them.
+fn mac_of(address: &str) -> Mac {
+    let host = address.split('/').next().unwrap_or(address);
+    let mut octets = host.split('.').skip(2);
+    let mut next = |radix| octets.next().and_then(|digits| u8::from_str_radix(digits, radix).ok()).unwrap_or_default();
+    [0x52, 0x54, 0, next(10), 0, next(16)]
 }
 
 fn api_lb() -> MachineSpec {
     let (port, addresses) = API_LB;
-    addresses.iter().fold(MachineSpec::new("k8s-api-lb", port).gateway("10.17.5.1"), |m, address| m.address(address))
+    let spec = MachineSpec::new("k8s-api-lb", port).mac(mac_of(addresses[0])).gateway("10.17.5.1");
+    addresses.iter().fold(spec, |spec, address| spec.address(address))
 }
 
 /// The installation after the repair: every machine and `eno1` on one `br0`, the host routing between the subnets.
 pub fn after(slow_path: SlowPath) -> Result<Lab> {
-    let mut lab = machines().into_iter().fold(Lab::builder(slow_path), |builder, machine| builder.machine(machine)).build()?;
+    after_in(Lab::builder(slow_path))
+}
+
+/// Like [`after`], in a lab that the caller has begun to describe.
+pub fn after_in(builder: Builder) -> Result<Lab> {
+    let mut lab = machines().into_iter().fold(builder, Builder::machine).build()?;
     route_on_host(&lab, &HOST_ADDRESSES)?;
     add_outside(&mut lab, UPLINK)?;
     lab.add_port(UPLINK)?;
@@ -65,7 +83,9 @@ pub fn after(slow_path: SlowPath) -> Result<Lab> {
 
 /// The installation before the repair: libvirt NAT networks, each an island behind a firewall that rejects or drops.
 pub fn before() -> Result<Lab> {
-    let island = |name: &str| if name.starts_with("freeipa") || name.starts_with("postgresql") { nat::KUBE_02 } else { nat::KUBE_03 };
+    let island = |name: &str| {
+        if name.starts_with("freeipa") || name.starts_with("postgresql") { nat::KUBE_02 } else { nat::KUBE_03 }
+    };
     let mut lab = Lab::builder(SlowPath::LinuxBridge).build()?;
     for (number, bridge) in [nat::KUBE_02, nat::KUBE_03].into_iter().enumerate() {
         lab.add_linux_bridge(bridge, [0x52, 0x54, 0, 0xff, 0xfe, number as u8])?;
@@ -74,7 +94,11 @@ pub fn before() -> Result<Lab> {
         lab.add_machine(spec(machine).bridge(island(machine.0)))?;
     }
     lab.add_machine(api_lb())?;
-    lab.host().ip(&format!("addr add 10.17.3.1/24 dev {}\naddr add 10.17.4.1/24 dev {}", nat::KUBE_02, nat::KUBE_03))?;
+    lab.host().ip(&format!(
+        "addr add 10.17.3.1/24 dev {}\naddr add 10.17.4.1/24 dev {}",
+        nat::KUBE_02,
+        nat::KUBE_03
+    ))?;
     route_on_host(&lab, &["10.17.5.1/24", "192.168.0.2/24"])?;
     add_outside(&mut lab, UPLINK)?;
     lab.add_port(UPLINK)?;
@@ -105,7 +129,10 @@ fn add_outside(lab: &mut Lab, uplink: &str) -> Result<()> {
         router.sysctl(key, "0")?;
     }
     router.sysctl("ipv4/ip_forward", "1")?;
-    router.ip("addr add 192.168.0.1/24 dev lan0\naddr add 203.0.113.1/24 dev wan0\nroute add 10.17.0.0/16 via 192.168.0.2")?;
+    router.ip(&format!("link set lan0 address {}", format_mac(ROUTER_MAC)))?;
+    router.ip(
+        "addr add 192.168.0.1/24 dev lan0\naddr add 203.0.113.1/24 dev wan0\nroute add 10.17.0.0/16 via 192.168.0.2",
+    )?;
     lab.netns("internet")?.ip("addr add 203.0.113.8/24 dev eth0\nroute add default via 203.0.113.1")?;
     Ok(())
 }
@@ -129,4 +156,28 @@ fn probe_from(lab: &Lab, name: &str) -> Result<Vec<Probe>> {
 pub fn shows_the_symptom(probe: &Probe) -> bool {
     let symptom = if probe.target == "10.17.3.11" { "Destination Port Unreachable" } else { "all packets lost" };
     !probe.ok && probe.detail.contains(symptom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn macs_and_addresses_are_those_of_the_reference_topology() {
+        let topology = include_str!("../../fixtures/reference.toml");
+        let stations: Vec<&str> = topology.split("[[station]]").skip(1).collect();
+        let listed = |name: &str, mac: Mac, addresses: &[String]| {
+            let named = format!("name = \"{name}\"");
+            let station = stations.iter().find(|s| s.contains(&named)).copied().unwrap_or_default();
+            assert!(station.contains(&format_mac(mac)), "{name} has not {} in the topology", format_mac(mac));
+            for address in addresses {
+                let host = address.split('/').next().unwrap_or_default();
+                assert!(station.contains(&format!("\"{host}\"")), "{name} has not {host} in the topology");
+            }
+        };
+        for machine in machines() {
+            listed(machine.name(), machine.chosen_mac(), machine.addresses());
+        }
+        listed("router", ROUTER_MAC, &["192.168.0.1".into()]);
+    }
 }

@@ -6,7 +6,7 @@ pub(super) const KUBE_02: &str = "virbr2";
 pub(super) const KUBE_03: &str = "virbr3";
 
 /// Each island may talk within itself and is masqueraded outwards, but towards another island the gateway rejects (libvirt's
-/// LIBVIRT_FWI), and the host's forward policy drops what remains.
+/// LIBVIRT_FWI, which lets answers in), and the host's forward policy drops what remains.
 pub(super) const RULESET: &str = r#"
 table ip nat {
     chain postrouting {
@@ -20,6 +20,7 @@ table ip filter {
         type filter hook forward priority filter; policy drop;
         iifname "virbr2" oifname "virbr2" accept
         iifname "virbr3" oifname "virbr3" accept
+        oifname { "virbr2", "virbr3" } ct state established,related accept
         oifname { "virbr2", "virbr3" } reject with icmp type port-unreachable
     }
 }

@@ -13,7 +13,7 @@ use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions, Xdp};
 use bridge_common::abi::maps::{self, Limits};
 use bridge_common::abi::{
     CELLS, Cell, Control, Counted, Flow, FlowKey, GuardKey, L4Data, Pair, Plain, Port, PortCounters, Station,
-    StationKey, Usage,
+    StationKey, Usage, Zoneless,
 };
 use bridge_tests::model::{Action, Counts, Generation, Setup};
 use bridge_tests::netns::Netns;
@@ -70,6 +70,7 @@ pub struct Kernel {
     counters: PerCpuArray<MapData, Pod<PortCounters>>,
     rules: PerCpuArray<MapData, Pod<Cell>>,
     targets: DevMap<MapData>,
+    zoneless: HashMap<MapData, Pod<Zoneless>, u32>,
     last: PerCpuArray<MapData, u64>,
     published: [Option<Generation>; 2],
     /// Descriptors of the arrays that elements are deleted from.
@@ -120,6 +121,7 @@ impl Kernel {
             counters: take!(ebpf, maps::COUNTERS),
             rules: take!(ebpf, maps::RULES),
             targets: take!(ebpf, maps::TARGETS),
+            zoneless: take!(ebpf, maps::ZONELESS),
             last: take!(ebpf, maps::LAST_VERDICT),
             published: [None, None],
             descriptors,
@@ -181,6 +183,10 @@ impl Kernel {
         clear(&mut self.fdb);
         clear(&mut self.guard);
         clear(&mut self.flows);
+        clear(&mut self.zoneless);
+        for (&source, &slot) in &setup.zoneless {
+            self.zoneless.insert(Pod(source), u32::from(slot), 0).unwrap();
+        }
         setup.slots.iter().for_each(|(ifindex, &slot)| self.slots.insert(ifindex, u32::from(slot), 0).unwrap());
         for (&key, &station) in &setup.stations {
             let station = Station { seen_ns: clock.to_kernel(station.seen_ns), ..station };
@@ -244,6 +250,8 @@ impl Kernel {
             ..station
         });
         after.flows = entries(self.flows.iter(), |flow: Flow| Flow { seen_ns: clock.to_model(flow.seen_ns), ..flow });
+        let seen = self.zoneless.iter().map(|entry| entry.map(|(key, slot)| (key.0, slot as u16)).unwrap());
+        after.zoneless = seen.collect();
         for slot in 0..SLOT_COUNT {
             let used = self.used.get(&u32::from(slot), 0).unwrap().0;
             if used != Usage::default() || after.usage.contains_key(&slot) {

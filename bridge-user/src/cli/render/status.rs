@@ -27,6 +27,7 @@ pub struct Status<'a> {
     flows: u64,
     fdb_full: u64,
     maps: &'a [MapFill],
+    remarks: &'a [String],
 }
 
 /// What a snapshot comes down to.
@@ -49,6 +50,7 @@ pub fn status(snapshot: &Snapshot) -> Status<'_> {
         flows: snapshot.flows,
         fdb_full: snapshot.fdb_full,
         maps: &snapshot.maps,
+        remarks: &snapshot.remarks,
     }
 }
 
@@ -87,6 +89,7 @@ impl Status<'_> {
         if self.fdb_full > 0 {
             lines.push(("fdb full", format!("{} stations found no room; raise [limits] stations", self.fdb_full)));
         }
+        lines.extend(self.remarks.iter().map(|remark| ("note", remark.clone())));
         lines
     }
 

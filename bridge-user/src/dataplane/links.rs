@@ -1,0 +1,286 @@
+//! Our programs' attachments: made once, pinned, updated in place, never detached on a restart.
+//!
+//! tcx is tried first, then clsact with a fixed priority and handle (RHEL 9 has tcx with an old version number, so the
+//! kernel is asked, not its version). A clsact filter is no bpf_link: beside it the program is pinned, which tells a
+//! later manager that the filter is ours.
+
+use std::{
+    ffi::CString,
+    fs, io,
+    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+    path::Path,
+};
+
+use aya::{
+    Ebpf,
+    programs::{
+        LinkOrder, ProgramError, SchedClassifier, TcAttachType, Xdp, XdpMode,
+        links::{FdLink, PinnedLink},
+        tc::{NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle, qdisc_add_clsact},
+        xdp::XdpLink,
+    },
+    sys::SyscallError,
+};
+
+use super::{
+    error::{DataplaneError, at},
+    object::{self, TC_IN, TC_OUT, XDP},
+    pins::Pins,
+};
+use crate::{desired::HookPoint, reconcile::Fault};
+
+/// Priority and handle of our clsact filters.
+const PRIORITY: u16 = 0xfb;
+const HANDLE: u16 = 1;
+
+/// How one program is attached.
+#[derive(Debug)]
+pub(super) enum Attachment {
+    /// A pinned bpf_link (XDP, tcx).
+    Link(PinnedLink),
+    /// A clsact filter, known by priority and handle.
+    Filter { name: String },
+}
+
+type Outcome<T> = Result<T, Fault<DataplaneError>>;
+
+/// Attaches, or updates in place what is attached already.
+pub(super) fn attach(
+    ebpf: &mut Ebpf,
+    pins: &Pins,
+    (ifindex, name): (u32, &str),
+    point: HookPoint,
+    old: Option<Attachment>,
+) -> Outcome<Attachment> {
+    if !belongs(ifindex, name) {
+        return Err(Fault::Gone(ifindex));
+    }
+    let path = pins.link(ifindex, point);
+    let link = match (old, point) {
+        (Some(Attachment::Link(link)), HookPoint::Xdp) => update_xdp(ebpf, link, ifindex)?,
+        (Some(Attachment::Link(link)), _) => update_tc(ebpf, link, ifindex, point)?,
+        (_, HookPoint::Xdp) => attach_xdp(ebpf, ifindex, name)?,
+        (filter, _) => match attach_tcx(ebpf, name, point)? {
+            Some(link) => link,
+            None => return attach_clsact(ebpf, &path, (ifindex, name), point, filter.is_some()),
+        },
+    };
+    if !belongs(ifindex, name) {
+        return Err(Fault::Gone(ifindex));
+    }
+    if path.exists() {
+        fs::remove_file(&path).map_err(at(&path)).map_err(Fault::Failed)?;
+    }
+    let pinned = link.pin(&path);
+    pinned.map(Attachment::Link).map_err(|error| Fault::Failed(DataplaneError::Pins { path, what: error.to_string() }))
+}
+
+/// Detaches what is ours.
+pub(super) fn detach(path: &Path, attachment: Attachment, point: HookPoint) -> Result<(), DataplaneError> {
+    match attachment {
+        Attachment::Link(link) => link.unpin().map(drop).map_err(at(path)),
+        Attachment::Filter { name } => {
+            fs::remove_file(path).map_err(at(path))?;
+            let filter =
+                SchedClassifierLink::attached(&name, direction(point), PRIORITY, TcHandle::new(0, HANDLE), None);
+            // Gone with its interface: nothing to detach.
+            if let Ok(filter) = filter {
+                drop(filter);
+            }
+            Ok(())
+        }
+    }
+}
+
+/// What is pinned at `path`; `None` if it cannot be opened, or its interface is gone.
+pub(super) fn find(path: &Path, ifindex: u32) -> Option<Attachment> {
+    match linked_ifindex(path) {
+        Pinned::Link(linked) if linked == ifindex => PinnedLink::from_pin(path).ok().map(Attachment::Link),
+        Pinned::Program => {
+            let name = nix::net::if_::if_indextoname(ifindex).ok()?;
+            Some(Attachment::Filter { name: name.to_string_lossy().into_owned() })
+        }
+        Pinned::Link(_) | Pinned::Nothing => None,
+    }
+}
+
+/// Whether the attachment still sits on its interface.
+pub(super) fn is_alive(attachment: &Attachment, path: &Path, ifindex: u32) -> bool {
+    match attachment {
+        Attachment::Link(_) => matches!(linked_ifindex(path), Pinned::Link(linked) if linked == ifindex),
+        Attachment::Filter { name } => belongs(ifindex, name),
+    }
+}
+
+fn belongs(ifindex: u32, name: &str) -> bool {
+    nix::net::if_::if_nametoindex(name).is_ok_and(|found| found == ifindex)
+}
+
+fn direction(point: HookPoint) -> TcAttachType {
+    if point == HookPoint::TcEgress { TcAttachType::Egress } else { TcAttachType::Ingress }
+}
+
+fn tc_program(ebpf: &mut Ebpf, point: HookPoint) -> Outcome<&mut SchedClassifier> {
+    let name = if point == HookPoint::TcEgress { TC_OUT } else { TC_IN };
+    object::program(ebpf, name).map_err(|error| Fault::Failed(error.into()))
+}
+
+fn update_tc(ebpf: &mut Ebpf, link: PinnedLink, ifindex: u32, point: HookPoint) -> Outcome<FdLink> {
+    let program = tc_program(ebpf, point)?;
+    let link = SchedClassifierLink::try_from(FdLink::from(link)).map_err(|error| not_ours(ifindex, &error))?;
+    let id = program.attach_to_link(link).map_err(|error| fault(ifindex, "the link", error))?;
+    let link = program.take_link(id).map_err(|error| fault(ifindex, "the link", error))?;
+    FdLink::try_from(link).map_err(|error| not_ours(ifindex, &error))
+}
+
+fn update_xdp(ebpf: &mut Ebpf, link: PinnedLink, ifindex: u32) -> Outcome<FdLink> {
+    let program: &mut Xdp = object::program(ebpf, XDP).map_err(|error| Fault::Failed(error.into()))?;
+    let link = XdpLink::try_from(FdLink::from(link)).map_err(|error| not_ours(ifindex, &error))?;
+    let id = program.attach_to_link(link).map_err(|error| fault(ifindex, "the link", error))?;
+    let link = program.take_link(id).map_err(|error| fault(ifindex, "the link", error))?;
+    FdLink::try_from(link).map_err(|error| not_ours(ifindex, &error))
+}
+
+fn attach_xdp(ebpf: &mut Ebpf, ifindex: u32, name: &str) -> Outcome<FdLink> {
+    let program: &mut Xdp = object::program(ebpf, XDP).map_err(|error| Fault::Failed(error.into()))?;
+    let id = program.attach_to_if_index(ifindex, XdpMode::Driver).map_err(|error| match errno(&error) {
+        Some(libc::EBUSY | libc::EEXIST) => taken(
+            name,
+            "another XDP program sits on this interface (ip link show); detach it, or choose hook = \"tc\" for this port",
+        ),
+        Some(libc::EOPNOTSUPP) => taken(name, "its driver has no native XDP; choose hook = \"tc\" for this port"),
+        _ => fault(ifindex, name, error),
+    })?;
+    let link = program.take_link(id).map_err(|error| fault(ifindex, name, error))?;
+    // aya falls back to netlink where the kernel has no XDP links; that attachment dies with us.
+    FdLink::try_from(link)
+        .map_err(|_| taken(name, "this kernel has no XDP links (5.9 or later has); choose hook = \"tc\""))
+}
+
+/// `None`: this kernel has no tcx.
+fn attach_tcx(ebpf: &mut Ebpf, name: &str, point: HookPoint) -> Outcome<Option<FdLink>> {
+    if std::env::var_os("FASTBRIDGE_NO_TCX").is_some() {
+        return Ok(None);
+    }
+    let ifindex = nix::net::if_::if_nametoindex(name).unwrap_or(0);
+    let program = tc_program(ebpf, point)?;
+    let options = TcAttachOptions::TcxOrder(LinkOrder::default());
+    match program.attach_with_options(name, direction(point), options) {
+        Ok(id) => {
+            let link = program.take_link(id).map_err(|error| fault(ifindex, name, error))?;
+            FdLink::try_from(link).map(Some).map_err(|error| not_ours(ifindex, &error))
+        }
+        Err(error) if errno(&error) == Some(libc::EINVAL) => Ok(None),
+        Err(error) => Err(fault(ifindex, name, error)),
+    }
+}
+
+fn attach_clsact(
+    ebpf: &mut Ebpf,
+    path: &Path,
+    (ifindex, name): (u32, &str),
+    point: HookPoint,
+    again: bool,
+) -> Outcome<Attachment> {
+    if let Err(error) = qdisc_add_clsact(name)
+        && tc_errno(&error) != Some(libc::EEXIST)
+    {
+        let what = "an ingress qdisc excludes clsact; remove it (tc qdisc del dev ... ingress)";
+        return Err(if tc_errno(&error) == Some(libc::EINVAL) {
+            taken(name, what)
+        } else {
+            fault(ifindex, name, error.into())
+        });
+    }
+    let program = tc_program(ebpf, point)?;
+    let handle = TcHandle::new(0, HANDLE);
+    let id = if again {
+        let old = SchedClassifierLink::attached(name, direction(point), PRIORITY, handle, None);
+        program.attach_to_link(old.map_err(|_| Fault::Gone(ifindex))?)
+    } else {
+        let options = NlOptions { priority: PRIORITY, handle, classid: None };
+        program.attach_with_options(name, direction(point), TcAttachOptions::Netlink(options))
+    };
+    let id = id.map_err(|error| match errno(&error) {
+        Some(libc::EEXIST) => taken(name, "a tc filter of priority 251 and handle 1 is there that is not ours"),
+        _ => fault(ifindex, name, error),
+    })?;
+    // Dropping it would detach it: its life is the interface's, or until detach.
+    std::mem::forget(program.take_link(id).map_err(|error| fault(ifindex, name, error))?);
+    if path.exists() {
+        fs::remove_file(path).map_err(at(path)).map_err(Fault::Failed)?;
+    }
+    program
+        .pin(path)
+        .map_err(|error| Fault::Failed(DataplaneError::Pins { path: path.into(), what: error.to_string() }))?;
+    Ok(Attachment::Filter { name: name.into() })
+}
+
+fn not_ours(ifindex: u32, error: &dyn std::fmt::Display) -> Fault<DataplaneError> {
+    let what = format!("the pinned link is of another kind than ours ({error}); run `fastbridge detach`");
+    taken(&format!("interface {ifindex}"), &what)
+}
+
+fn taken(name: &str, what: &str) -> Fault<DataplaneError> {
+    Fault::Failed(DataplaneError::HookTaken { name: name.into(), what: what.into() })
+}
+
+fn fault(ifindex: u32, name: &str, error: ProgramError) -> Fault<DataplaneError> {
+    match errno(&error) {
+        Some(libc::ENODEV | libc::ENOLINK) => Fault::Gone(ifindex),
+        _ => Fault::Failed(DataplaneError::Attach { name: name.into(), error: Box::new(error) }),
+    }
+}
+
+fn errno(error: &ProgramError) -> Option<i32> {
+    match error {
+        ProgramError::SyscallError(SyscallError { io_error, .. }) => io_error.raw_os_error(),
+        ProgramError::TcError(error) => tc_errno(error),
+        ProgramError::UnknownInterface { .. } => Some(libc::ENODEV),
+        ProgramError::IOError(error) => error.raw_os_error(),
+        _ => None,
+    }
+}
+
+fn tc_errno(error: &TcError) -> Option<i32> {
+    match error {
+        TcError::NetlinkError(error) => error.raw_os_error(),
+        TcError::IoError(error) => io::Error::raw_os_error(error),
+        _ => None,
+    }
+}
+
+/// What a pin holds.
+enum Pinned {
+    /// A link, with the interface that it sits on; 0 once that is gone.
+    Link(u32),
+    /// A program: the mark of a clsact filter.
+    Program,
+    /// Nothing that can be opened.
+    Nothing,
+}
+
+/// Opens a pin and asks what it is. aya neither tells a pinned link from a pinned program nor gives a link's interface
+/// (`struct bpf_link_info` in linux/bpf.h: type, id, program, padding, then for XDP and tcx the ifindex).
+fn linked_ifindex(path: &Path) -> Pinned {
+    const BPF_OBJ_GET: libc::c_int = 7;
+    const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
+    let Ok(text) = CString::new(path.as_os_str().as_encoded_bytes()) else { return Pinned::Nothing };
+    let mut open = [text.as_ptr() as u64, 0];
+    // SAFETY: the attribute holds a pathname that lives through the call, then zeros.
+    let fd = unsafe { libc::syscall(libc::SYS_bpf, BPF_OBJ_GET, open.as_mut_ptr(), size_of_val(&open)) };
+    if fd < 0 {
+        return Pinned::Nothing;
+    }
+    // SAFETY: a descriptor that the call has just made, nobody else's.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd as i32) };
+    let target = fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap_or_default();
+    if target.to_string_lossy().contains("bpf-prog") {
+        return Pinned::Program;
+    }
+    let mut info = [0_u32; 16];
+    let mut ask = [fd.as_raw_fd() as u64 | (size_of_val(&info) as u64) << 32, info.as_mut_ptr() as u64];
+    // SAFETY: the attribute names a buffer of the length that it states, which lives through the call.
+    let failed = unsafe { libc::syscall(libc::SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, ask.as_mut_ptr(), size_of_val(&ask)) };
+    if failed == 0 { Pinned::Link(info[4]) } else { Pinned::Nothing }
+}

@@ -1,0 +1,96 @@
+//! Puts the parts of the desired state together.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bridge_common::abi;
+
+use super::bridge::{Found, View};
+use super::member::{Membership, bypasses_hooks};
+use super::port::Patterns;
+use super::{ControlWords, Desired, DesiredError, DesiredPort, Unpoliced, port, station};
+use crate::policy::lowered::Lowered;
+use crate::source::{HostSnapshot, OvsSnapshot};
+use crate::topology::model::Topology;
+
+const NS_PER_SECOND: u64 = 1_000_000_000;
+
+/// What the dataplane should hold, given a valid file, one look at the host and (when there is an ovsdb-server) one at
+/// OVSDB.
+///
+/// A port is an interface that `manage` matches and that is a member of the bridge. One that is a member of nothing is
+/// taken early if it is a tap or a veth (its frames drop as `not-member`); anything else that is a member of nothing
+/// carries the host's own traffic and is left alone, as is a member of another bridge.
+///
+/// Errors: no such bridge, an ambiguous one, a glob that does not parse, or a hook that would do harm.
+pub fn build(
+    topology: &Topology,
+    host: &HostSnapshot,
+    ovs: Option<&OvsSnapshot>,
+    lowered: &Arc<Lowered>,
+) -> Result<Desired, DesiredError> {
+    let view = View::find(&topology.bridge, host, ovs)?;
+    let patterns = Patterns::compile(topology)?;
+    let mut ports = ports(topology, host, &view, &patterns)?;
+    let mut known = station::host(&view, host, &ports);
+    station::bind(&mut known, &topology.stations, &mut ports);
+    Ok(Desired {
+        bridge: topology.bridge.name.clone(),
+        slow_path: view.slow_path(),
+        max_slot: u16::try_from(topology.limits.ports).unwrap_or(u16::MAX),
+        ports,
+        stations: known.stations,
+        control: control(topology, &view),
+        policy: Arc::clone(lowered),
+        unpoliced: unpoliced(&view, &patterns),
+        notes: known.notes,
+    })
+}
+
+fn ports(
+    topology: &Topology,
+    host: &HostSnapshot,
+    view: &View<'_>,
+    patterns: &Patterns<'_>,
+) -> Result<BTreeMap<u32, DesiredPort>, DesiredError> {
+    let mut ports = BTreeMap::new();
+    let mut refused = Vec::new();
+    for link in host.links.iter().filter(|link| patterns.manages(&link.name)) {
+        let membership = view.membership(link);
+        if membership == Membership::Foreign {
+            continue;
+        }
+        match port::port(link, membership, patterns.rule(&link.name), view.userspace(), &topology.limits) {
+            Ok(port) => _ = ports.insert(link.ifindex, port),
+            Err(why) => refused.push(why),
+        }
+    }
+    if refused.is_empty() { Ok(ports) } else { Err(DesiredError::Refused(refused)) }
+}
+
+fn control(topology: &Topology, view: &View<'_>) -> ControlWords {
+    let file = topology.bridge.ageing_time;
+    let ageing = view.ageing_time().map_or(file, |slow_path| slow_path.min(file));
+    let learning = if topology.bridge.learning { abi::LEARNING } else { 0 };
+    let userspace = if view.userspace() { abi::USERSPACE_DATAPATH } else { 0 };
+    ControlWords {
+        ageing_ns: u64::from(ageing) * NS_PER_SECOND,
+        flags: learning | userspace,
+        bridge_ifindex: view.device.map_or(0, |link| u64::from(link.ifindex)),
+    }
+}
+
+/// Whether `manage` matches does not matter here: such a port reaches every other one past the policy.
+fn unpoliced(view: &View<'_>, patterns: &Patterns<'_>) -> Vec<Unpoliced> {
+    let Found::Ovs(bridge) = view.found else { return Vec::new() };
+    bridge
+        .interfaces
+        .iter()
+        .filter(|row| bypasses_hooks(&row.kind))
+        .map(|row| Unpoliced {
+            name: row.name.clone(),
+            kind: row.kind.clone(),
+            allowed: patterns.rule(&row.name).is_some_and(|rule| rule.unpoliced),
+        })
+        .collect()
+}

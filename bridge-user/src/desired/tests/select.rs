@@ -1,0 +1,104 @@
+//! Which interfaces become ports.
+
+use super::*;
+
+#[test]
+fn linux_members_that_match_are_ports() {
+    let host = linux(vec![
+        link(20, "vnet0", LinkKind::Tap, Some(BRIDGE)),
+        link(21, "eno1", LinkKind::Other, Some(BRIDGE)),
+        link(22, "other0", LinkKind::Tap, Some(BRIDGE)),
+        link(23, "VNET9", LinkKind::Tap, Some(BRIDGE)),
+    ]);
+    let desired = built(&topology(&["vnet*", "eno1"]), &host, None);
+    assert_eq!(names(&desired), ["vnet0", "eno1"]);
+    assert_eq!(desired.slow_path, SlowPathKind::Linux);
+    assert_eq!(desired.control.bridge_ifindex, u64::from(BRIDGE));
+}
+
+#[test]
+fn a_star_takes_neither_the_bridge_nor_loopback_nor_another_bridges_ports() {
+    let host = linux(vec![
+        link(1, "lo", LinkKind::Other, None),
+        link(20, "vnet0", LinkKind::Tap, Some(BRIDGE)),
+        link(30, "virbr0", LinkKind::Bridge, None),
+        link(31, "vnet1", LinkKind::Tap, Some(30)),
+        link(32, "ovs-netdev", LinkKind::Tap, None),
+    ]);
+    assert_eq!(names(&built(&topology(&["*"]), &host, None)), ["vnet0"]);
+}
+
+#[test]
+fn taps_and_veths_of_nothing_are_attached_early_but_a_nic_is_left_alone() {
+    let host = linux(vec![
+        link(20, "vnet0", LinkKind::Tap, None),
+        link(21, "veth0", LinkKind::Veth, None),
+        link(22, "eno1", LinkKind::Other, None),
+    ]);
+    let desired = built(&topology(&["*"]), &host, None);
+    assert_eq!(names(&desired), ["vnet0", "veth0"]);
+    for port in desired.ports.values() {
+        assert_eq!(port.port.flags & (abi::PORT_MEMBER | abi::PORT_ELIGIBLE), 0);
+        assert_eq!(port.ineligible, ["it is not a port of the bridge yet"]);
+    }
+}
+
+#[test]
+fn ovs_kernel_members_come_from_ovsdb_not_from_the_master() {
+    let host = ovs_host(vec![
+        link(20, "vnet0", LinkKind::Tap, Some(SYSTEM)),
+        link(21, "vnet1", LinkKind::Tap, Some(SYSTEM)), // of another OVS bridge
+        link(22, "vnet2", LinkKind::Tap, None),
+        link(23, "vnet3", LinkKind::Tap, Some(99)), // OVSDB lists it, but another master has it
+    ]);
+    let rows = vec![row("br0", "internal", Some(BRIDGE)), row("vnet0", "", Some(20)), row("vnet3", "system", Some(23))];
+    let desired = built(&topology(&["*"]), &host, Some(&ovsdb(false, rows)));
+    assert_eq!(desired.slow_path, SlowPathKind::OvsKernel);
+    assert_eq!(names(&desired), ["vnet0", "vnet2"]);
+    assert!(desired.ports[&20].port.is(abi::PORT_MEMBER | abi::PORT_ELIGIBLE));
+    assert!(!desired.ports[&22].port.is(abi::PORT_MEMBER));
+}
+
+#[test]
+fn ovs_userspace_taps_of_another_bridge_are_not_taken_for_free() {
+    let host = ovs_host(vec![
+        link(20, "vnet0", LinkKind::Tap, None),
+        link(21, "vnet1", LinkKind::Tap, None),
+        link(22, "in0", LinkKind::Tap, None),
+    ]);
+    let mut ovs = ovsdb(true, vec![row("vnet0", "", Some(20)), row("in0", "internal", Some(22))]);
+    ovs.elsewhere = vec!["vnet1".into()];
+    let desired = built(&topology(&["*"]), &host, Some(&ovs));
+    assert_eq!(names(&desired), ["vnet0"]);
+    assert_eq!(desired.slow_path, SlowPathKind::OvsUserspace);
+    assert_eq!(desired.control.flags, abi::LEARNING | abi::USERSPACE_DATAPATH);
+}
+
+#[test]
+fn ports_without_hooks_are_unpoliced_and_said_to_be_allowed_only_by_a_rule() {
+    let rows = vec![
+        row("fast0", "afxdp", Some(20)),
+        row("dpdk0", "dpdk", None),
+        row("vhost0", "dpdkvhostuserclient", None),
+        row("tun0", "vxlan", None),
+        row("p0", "patch", None),
+    ];
+    let host = ovs_host(vec![link(20, "fast0", LinkKind::Veth, None)]);
+    let mut topology = topology(&["*"]);
+    topology.ports = vec![PortRule { unpoliced: true, ..rule("dpdk*") }];
+    let desired = built(&topology, &host, Some(&ovsdb(true, rows)));
+    assert!(desired.ports.is_empty());
+    let listed: Vec<_> = desired.unpoliced.iter().map(|port| (port.name.as_str(), port.allowed)).collect();
+    assert_eq!(listed, [("fast0", false), ("dpdk0", true), ("vhost0", false)]);
+}
+
+#[test]
+fn an_interface_that_ovs_has_not_opened_or_opened_before_it_was_recreated_is_policed_but_not_eligible() {
+    let host = ovs_host(vec![link(20, "vnet0", LinkKind::Tap, None), link(21, "vnet1", LinkKind::Tap, None)]);
+    let rows = vec![row("vnet0", "", Some(15)), row("vnet1", "", None)];
+    let desired = built(&topology(&["*"]), &host, Some(&ovsdb(false, rows)));
+    for port in desired.ports.values() {
+        assert!(port.port.is(abi::PORT_MEMBER) && !port.port.is(abi::PORT_ELIGIBLE), "{port:?}");
+        assert_eq!(port.ineligible.len(), 1);
+    }
+}

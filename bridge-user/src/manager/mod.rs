@@ -1,0 +1,195 @@
+//! The manager: looks at the sources, keeps the dataplane as desired, and tells people how it goes.
+//!
+//! One loop does everything, so that the heartbeat says what it should: this loop still turns. Events only mean "look
+//! again". A bad file or a failed look changes nothing.
+
+mod error;
+mod file;
+mod inputs;
+mod noting;
+mod remarks;
+mod round;
+mod telemetry;
+
+use std::{io::IsTerminal as _, path::Path, time::Duration};
+
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::{Instant, MissedTickBehavior, interval},
+};
+use tracing::{error, info, warn};
+
+pub use error::ManagerError;
+use file::FileWatch;
+use inputs::{Inputs, News};
+use round::Manager;
+
+use crate::{
+    source::netlink::{Change, NetlinkError},
+    topology::{self, model::OnExit},
+};
+
+/// The heartbeat and the look whether links are still ours.
+const BEAT: Duration = Duration::from_secs(1);
+/// Housekeeping of stations and flows.
+const SWEEP: Duration = Duration::from_secs(10);
+
+/// Runs until SIGINT or SIGTERM.
+///
+/// # Errors
+/// [`ManagerError`] with its exit code. Nothing half attached stays.
+pub fn run(pins: &Path, topology: &Path) -> Result<(), ManagerError> {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    let _already_set = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .try_init();
+    let parsed = topology::load(topology).map_err(ManagerError::Topology)?;
+    for warning in &parsed.warnings {
+        warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ManagerError::Runtime)?;
+    runtime.block_on(supervise(pins, topology, parsed.topology))
+}
+
+async fn supervise(pins: &Path, path: &Path, topology: topology::model::Topology) -> Result<(), ManagerError> {
+    let mut signals = Signals::listen().map_err(ManagerError::Runtime)?;
+    let mut watch = FileWatch::new(path);
+    let mut inputs = Inputs::open(&topology).await?;
+    let mut manager = Manager::start(pins, topology, &inputs)?;
+    let endpoint = telemetry::serve(&manager).await?;
+    println!("ready: {} ports", manager.attached_ports());
+    let _no_systemd = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]);
+    let ended = turn(&mut manager, &mut inputs, &mut signals, &mut watch).await;
+    endpoint.stop().await;
+    ended?;
+    manager.leave()
+}
+
+/// Turns until told to stop.
+async fn turn(
+    manager: &mut Manager,
+    inputs: &mut Inputs,
+    signals: &mut Signals,
+    watch: &mut FileWatch,
+) -> Result<(), ManagerError> {
+    let mut beat = interval(BEAT);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut sweep_at = Instant::now() + SWEEP;
+    loop {
+        tokio::select! {
+            biased;
+            told = signals.next() => match told {
+                Told::Stop => return Ok(()),
+                Told::Reload => reload(manager, inputs, watch, "SIGHUP"),
+            },
+            news = inputs.changed() => match news {
+                News::Host(change) => take_up(manager, inputs, change).await?,
+                News::Ovs => manager.round(inputs),
+            },
+            () = watch.changed() => reload(manager, inputs, watch, "the file changed"),
+            _ = beat.tick() => {
+                // Not everything that matters has an event: sysctls have none.
+                look(manager, inputs).await;
+                if Instant::now() >= sweep_at {
+                    sweep_at = Instant::now() + SWEEP;
+                    manager.sweep(inputs).await;
+                }
+                let _no_systemd = sd_notify::notify(false, &[sd_notify::NotifyState::Watchdog]);
+            }
+        }
+    }
+}
+
+async fn take_up(
+    manager: &mut Manager,
+    inputs: &mut Inputs,
+    change: Result<Change, NetlinkError>,
+) -> Result<(), ManagerError> {
+    match change {
+        Ok(Change::LinkRemoved(ifindex)) => {
+            // Its entries go now, not after the next look.
+            inputs.forget(ifindex);
+            manager.round(inputs);
+        }
+        Ok(Change::LookAgain) => {}
+        Ok(Change::Overrun) => warn!("netlink events were lost; looking at everything again"),
+        Err(error) => {
+            error!("{error}");
+            inputs.reconnect()?;
+        }
+    }
+    look(manager, inputs).await;
+    Ok(())
+}
+
+async fn look(manager: &mut Manager, inputs: &mut Inputs) {
+    match inputs.look().await {
+        Ok(()) => manager.round(inputs),
+        // The last good look stays.
+        Err(error) => manager.failed(&error.to_string()),
+    }
+}
+
+fn reload(manager: &mut Manager, inputs: &Inputs, watch: &FileWatch, why: &str) {
+    match topology::load(watch.path()) {
+        Ok(parsed) => {
+            for warning in &parsed.warnings {
+                warn!("{warning}");
+            }
+            if manager.adopt(parsed.topology) {
+                info!("{why}: the topology is in force");
+                manager.round(inputs);
+            }
+        }
+        Err(diagnostics) => error!("{why}, but the topology is not taken over; the last good one stays: {diagnostics}"),
+    }
+}
+
+/// What a signal asks for.
+enum Told {
+    Stop,
+    Reload,
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Told {
+        tokio::select! {
+            biased;
+            _ = self.interrupt.recv() => Told::Stop,
+            _ = self.terminate.recv() => Told::Stop,
+            _ = self.hangup.recv() => Told::Reload,
+        }
+    }
+}
+
+impl Manager {
+    /// Leaves by `on_exit`.
+    fn leave(self) -> Result<(), ManagerError> {
+        match self.on_exit() {
+            OnExit::Keep => {
+                info!("leaving: programs and policy stay, forwarding stops");
+                self.stop_forwarding()
+            }
+            OnExit::Detach => {
+                info!("leaving: detaching everything");
+                self.remove()
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Sentences that an operator should read: what the host does that will surprise, and what no zone covers.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    net::IpAddr,
+};
+
+use super::inputs::Inputs;
+use bridge_common::abi::{PORT_VIRTUAL, PORT_XDP_TARGET};
+
+use crate::{
+    desired::{Desired, HookPoint},
+    topology::model::Topology,
+};
+
+/// Source addresses in no zone that were seen, by port name.
+pub(super) type Seen = BTreeMap<String, BTreeSet<IpAddr>>;
+
+/// How many addresses one remark names.
+const NAMED: usize = 8;
+
+/// All remarks of this moment.
+pub(super) fn remarks(topology: &Topology, desired: &Desired, inputs: &Inputs, seen: &Seen) -> Vec<String> {
+    let mut remarks = desired.notes.clone();
+    remarks.extend(redirects(&topology.bridge.name, inputs));
+    remarks.extend(zoneless(topology, inputs));
+    remarks.extend(seen.iter().filter_map(|(port, addresses)| zoneless_behind(topology, port, addresses)));
+    remarks.extend(no_targets(desired));
+    remarks.extend(nics(desired));
+    remarks
+}
+
+/// A host that routes between subnets of one bridge tells its machines to talk to each other directly; their replies
+/// then come back through the host, which sees half of each connection.
+fn redirects(bridge: &str, inputs: &Inputs) -> Option<String> {
+    let subnets: BTreeSet<_> = inputs.host.addresses.iter().filter(|address| address.is_ipv4()).collect();
+    let on = |name: &str| {
+        fs::read_to_string(format!("/proc/sys/net/ipv4/conf/{name}/send_redirects"))
+            .is_ok_and(|text| text.trim() == "1")
+    };
+    let forwards = fs::read_to_string("/proc/sys/net/ipv4/ip_forward").is_ok_and(|text| text.trim() == "1");
+    (forwards && subnets.len() > 1 && (on("all") || on(bridge))).then(|| {
+        format!(
+            "{bridge} routes several subnets and sends ICMP redirects, which lead its machines around the host for half \
+             of each connection; set net.ipv4.conf.all.send_redirects and net.ipv4.conf.{bridge}.send_redirects to 0"
+        )
+    })
+}
+
+/// Addresses of the host that no zone holds: what the host routes for them meets only rules with `any`.
+fn zoneless(topology: &Topology, inputs: &Inputs) -> Option<String> {
+    let link_local = |address: &IpAddr| matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
+    let outside: Vec<_> = inputs
+        .host
+        .addresses
+        .iter()
+        .filter(|address| !in_zone(topology, address) && !link_local(address))
+        .map(ToString::to_string)
+        .collect();
+    (!outside.is_empty())
+        .then(|| format!("in no zone of the policy, so that only rules with `any` match: {}", outside.join(", ")))
+}
+
+/// Ports to which XDP cannot redirect: a veth whose peer polls nothing drops such frames without a word.
+fn no_targets(desired: &Desired) -> Option<String> {
+    if !desired.ports.values().any(|port| port.hook.wants(HookPoint::Xdp)) {
+        return None;
+    }
+    let deaf = desired.ports.values().filter(|port| !port.port.is(PORT_XDP_TARGET));
+    let names: Vec<_> = deaf.map(|port| port.name.as_str()).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "XDP cannot redirect to {}: frames to there take the slow path (no-xdp-target); a veth needs GRO switched on \
+             at its other end (ethtool -K eth0 gro on)",
+            names.join(", ")
+        )
+    })
+}
+
+/// Attaching XDP may reset a NIC's link for seconds (once; a restart updates in place).
+fn nics(desired: &Desired) -> Option<String> {
+    let nics = desired.ports.values().filter(|port| port.hook.wants(HookPoint::Xdp) && !port.port.is(PORT_VIRTUAL));
+    let names: Vec<_> = nics.map(|port| port.name.as_str()).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "XDP on {}: its driver may reset the link for seconds when XDP is first attached or detached",
+            names.join(", ")
+        )
+    })
+}
+
+fn in_zone(topology: &Topology, address: &IpAddr) -> bool {
+    topology.policy.zones.iter().flat_map(|zone| &zone.prefixes).any(|prefix| prefix.contains(address))
+}
+
+/// Addresses behind a station port that no zone covers (now): pods, containers, or somebody's mistake.
+fn zoneless_behind(topology: &Topology, port: &str, addresses: &BTreeSet<IpAddr>) -> Option<String> {
+    let outside: Vec<_> = addresses.iter().filter(|address| !in_zone(topology, address)).collect();
+    let named: Vec<_> = outside.iter().take(NAMED).map(ToString::to_string).collect();
+    let more = outside.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!named.is_empty()).then(|| {
+        format!(
+            "seen on {port} from addresses in no zone: {}{more}; if they belong there (pods, containers), give them a zone",
+            named.join(", ")
+        )
+    })
+}

@@ -1,0 +1,262 @@
+//! One round: from the last looks to a desired state, to ops, to notes and heartbeat.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use tracing::{error, info, warn};
+
+use super::{ManagerError, inputs::Inputs, remarks};
+use crate::{
+    clock::monotonic_ns,
+    dataplane::{DataplaneError, executor::Executor, notes::Notes},
+    desired::{self, Desired, DesiredPort, HookPoint},
+    metrics::{Reconcile, ReconcileState},
+    policy::{self, lowered::Lowered},
+    reconcile::{self, Report},
+    topology::model::{OnExit, Topology},
+};
+
+/// What the metrics endpoint tells of the loop.
+#[derive(Debug)]
+pub(super) struct Progress {
+    pub(super) state: ReconcileState,
+    pub(super) last_success: Option<Instant>,
+    pub(super) failures: u64,
+}
+
+impl Progress {
+    pub(super) fn tell(&self) -> Reconcile {
+        Reconcile {
+            state: self.state,
+            last_success_age_seconds: self.last_success.map(|at| at.elapsed().as_secs_f64()),
+            failures: self.failures,
+        }
+    }
+}
+
+/// The manager of one bridge.
+pub(super) struct Manager {
+    pub(super) pins: PathBuf,
+    pub(super) topology: Topology,
+    pub(super) executor: Executor,
+    pub(super) desired: Desired,
+    pub(super) progress: Arc<Mutex<Progress>>,
+    pub(super) lowered: Arc<Lowered>,
+    /// What `lowered` was made from; the policy only when the topology changed.
+    lowered_from: Vec<std::net::IpAddr>,
+    pub(super) before_attach: BTreeMap<u32, u64>,
+    /// The last error told, so that it is told once.
+    told: String,
+    /// Remarks of the last round: each is logged when it appears.
+    pub(super) remarked: Vec<String>,
+    /// Source addresses in no zone, as of the last sweep.
+    pub(super) zoneless: remarks::Seen,
+    pub(super) refreshed_ns: u64,
+}
+
+impl Manager {
+    /// Takes the bridge over and brings it to the desired state for the first time.
+    pub(super) fn start(pins: &Path, topology: Topology, inputs: &Inputs) -> Result<Self, ManagerError> {
+        let limits = topology.limits;
+        // The policy is lowered for good once the old manager's rule slots are known.
+        let draft = Arc::new(policy::lower(&topology.policy, &inputs.host.addresses, &[])?);
+        let desired = desired::build(&topology, &inputs.host, inputs.ovs_snapshot.as_deref(), &draft)?;
+        let unpoliced: Vec<_> =
+            desired.unpoliced.iter().filter(|port| !port.allowed).map(|port| port.name.clone()).collect();
+        if !unpoliced.is_empty() {
+            return Err(ManagerError::Unpoliced(unpoliced));
+        }
+        let executor = Executor::open(pins, &topology.bridge.name, limits)?;
+        let old = executor.notes().unwrap_or_default();
+        let lowered = Arc::new(policy::lower(&topology.policy, &inputs.host.addresses, &old.rule_ids)?);
+        let before_attach = old.ports.values().map(|port| (port.ifindex, port.before_attach)).collect();
+        let progress = Progress { state: ReconcileState::Starting, last_success: None, failures: 0 };
+        let mut manager = Self {
+            pins: pins.into(),
+            topology,
+            executor,
+            desired,
+            progress: Arc::new(Mutex::new(progress)),
+            lowered,
+            lowered_from: inputs.host.addresses.clone(),
+            before_attach,
+            told: String::new(),
+            remarked: Vec::new(),
+            zoneless: remarks::Seen::new(),
+            refreshed_ns: monotonic_ns(),
+        };
+        manager.first_round(inputs, old == Notes::default())?;
+        Ok(manager)
+    }
+
+    /// The first round must succeed, or nothing of it stays.
+    fn first_round(&mut self, inputs: &Inputs, fresh: bool) -> Result<(), ManagerError> {
+        self.desired = self.desire(inputs)?;
+        let report = self.converge(inputs)?;
+        let failed = report.failed.into_iter().next();
+        if let Some(failure) = failed {
+            if fresh {
+                self.executor.take_back()?;
+            }
+            return Err(failure.error.into());
+        }
+        self.executor.prune()?;
+        self.settled()
+    }
+
+    fn desire(&self, inputs: &Inputs) -> Result<Desired, desired::DesiredError> {
+        desired::build(&self.topology, &inputs.host, inputs.ovs_snapshot.as_deref(), &self.lowered)
+    }
+
+    fn converge(&mut self, inputs: &Inputs) -> Result<Report<DataplaneError>, DataplaneError> {
+        self.remark(inputs);
+        let received = inputs.host.links.iter().map(|link| (link.ifindex, link.rx_packets));
+        let received: BTreeMap<_, _> = received.collect();
+        for ifindex in self.desired.ports.keys() {
+            let count = received.get(ifindex).copied().unwrap_or_default();
+            self.before_attach.entry(*ifindex).or_insert(count);
+        }
+        self.before_attach.retain(|ifindex, _| self.desired.ports.contains_key(ifindex));
+        reconcile::converge(&mut self.executor, &self.desired)
+    }
+
+    /// Logs each remark when it appears, before anything is attached.
+    fn remark(&mut self, inputs: &Inputs) {
+        let remarks = remarks::remarks(&self.topology, &self.desired, inputs, &self.zoneless);
+        for remark in remarks.iter().filter(|remark| !self.remarked.contains(remark)) {
+            warn!("{remark}");
+        }
+        self.remarked = remarks;
+    }
+
+    /// One round. Errors are told once each, counted, and tried again in the next round.
+    pub(super) fn round(&mut self, inputs: &Inputs) {
+        if let Err(error) = self.try_round(inputs) {
+            self.failed(&error.to_string());
+        }
+    }
+
+    fn try_round(&mut self, inputs: &Inputs) -> Result<(), ManagerError> {
+        if self.lowered_from != inputs.host.addresses {
+            self.lower(inputs)?;
+        }
+        match self.desire(inputs) {
+            Ok(desired) => self.desired = desired,
+            Err(desired::DesiredError::NoSuchBridge { .. }) => {
+                // The bridge is gone: its ports are nobody's, what was attached goes with them.
+                let error = self.desire(inputs).err();
+                self.desired.ports.clear();
+                self.converge(inputs)?;
+                self.executor.beat(monotonic_ns())?;
+                return error.map_or(Ok(()), |error| Err(error.into()));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let report = self.converge(inputs)?;
+        self.settled()?;
+        match report.failed.into_iter().next() {
+            Some(failure) => Err(failure.error.into()),
+            None => {
+                self.succeeded(&report.notes.iter().map(ToString::to_string).collect::<Vec<_>>());
+                Ok(())
+            }
+        }
+    }
+
+    /// What goes with every round that could look and act, even if one port failed: the loop turns.
+    fn settled(&mut self) -> Result<(), ManagerError> {
+        self.executor.beat(monotonic_ns())?;
+        let notes = self.notes();
+        self.executor.write_notes(&notes)?;
+        Ok(())
+    }
+
+    fn lower(&mut self, inputs: &Inputs) -> Result<(), ManagerError> {
+        let lowered = policy::lower(&self.topology.policy, &inputs.host.addresses, &self.lowered.rule_ids)?;
+        self.lowered = Arc::new(lowered);
+        self.lowered_from.clone_from(&inputs.host.addresses);
+        Ok(())
+    }
+
+    /// Takes over a topology that was read again; `false`, with a sentence in the log, if that needs a restart.
+    pub(super) fn adopt(&mut self, topology: Topology) -> bool {
+        let old = &self.topology;
+        if topology.bridge.name != old.bridge.name || topology.limits != old.limits || topology.metrics != old.metrics {
+            error!(
+                "[bridge] name, [limits] and [metrics] change only with a restart; the last topology stays in force"
+            );
+            return false;
+        }
+        match policy::lower(&topology.policy, &self.lowered_from, &self.lowered.rule_ids) {
+            Ok(lowered) => {
+                self.lowered = Arc::new(lowered);
+                self.topology = topology;
+                true
+            }
+            Err(error) => {
+                error!("the policy cannot be loaded, the last one stays in force: {error}");
+                false
+            }
+        }
+    }
+
+    fn progress(&self) -> std::sync::MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn succeeded(&mut self, notes: &[String]) {
+        {
+            let mut progress = self.progress();
+            progress.state = ReconcileState::InSync;
+            progress.last_success = Some(Instant::now());
+        }
+        if !self.told.is_empty() && notes.is_empty() {
+            info!("all is well again");
+        }
+        let text = notes.join("; ");
+        if !notes.is_empty() && self.told != text {
+            warn!("{text}");
+        }
+        self.told = text;
+    }
+
+    /// A round, or a look before it, failed.
+    pub(super) fn failed(&mut self, text: &str) {
+        {
+            let mut progress = self.progress();
+            progress.state = ReconcileState::Failing;
+            progress.failures += 1;
+        }
+        if self.told != text {
+            error!("{text}");
+            self.told = text.into();
+        }
+    }
+
+    /// Ports with all their programs attached.
+    pub(super) fn attached_ports(&self) -> usize {
+        self.desired.ports.iter().filter(|(ifindex, port)| self.is_attached(**ifindex, port)).count()
+    }
+
+    pub(super) fn is_attached(&self, ifindex: u32, port: &DesiredPort) -> bool {
+        let points: Vec<_> = HookPoint::ALL.into_iter().filter(|point| port.hook.wants(*point)).collect();
+        self.executor.is_attached(ifindex, &points)
+    }
+
+    pub(super) fn on_exit(&self) -> OnExit {
+        self.topology.bridge.on_exit
+    }
+
+    /// Forwarding ends now, not when the heartbeat is stale.
+    pub(super) fn stop_forwarding(mut self) -> Result<(), ManagerError> {
+        Ok(self.executor.beat(0)?)
+    }
+
+    pub(super) fn remove(self) -> Result<(), ManagerError> {
+        Ok(self.executor.remove()?)
+    }
+}

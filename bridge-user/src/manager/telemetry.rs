@@ -1,0 +1,121 @@
+//! The metrics endpoint, and the slow path's memory: stations that the fast path serves are shown to it before it
+//! forgets them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tokio::{sync::watch, task::JoinHandle};
+use tracing::{error, warn};
+
+use super::{ManagerError, inputs::Inputs, remarks::Seen as Zoneless, round::Manager};
+use crate::{
+    clock::monotonic_ns,
+    dataplane::{DataplaneError, sweep::Seen},
+    desired::SlowPathKind,
+    metrics::{Server, Snapshot},
+    source::openflow::OpenFlow,
+    telemetry::Reader,
+};
+
+/// A running endpoint; none if the topology names no address.
+pub(super) struct Endpoint(Option<(watch::Sender<bool>, JoinHandle<()>)>);
+
+impl Endpoint {
+    /// Ends it and waits for its last answer.
+    pub(super) async fn stop(self) {
+        if let Some((stop, task)) = self.0 {
+            let _ended_already = stop.send(true);
+            let _ended_already = task.await;
+        }
+    }
+}
+
+/// Serves `[metrics] listen`.
+pub(super) async fn serve(manager: &Manager) -> Result<Endpoint, ManagerError> {
+    let Some(address) = manager.topology.metrics else { return Ok(Endpoint(None)) };
+    let server = Server::bind(address).await?;
+    let (pins, bridge) = (manager.pins.clone(), manager.topology.bridge.name.clone());
+    let progress = Arc::clone(&manager.progress);
+    let provider = move || {
+        let read = Reader::open(&pins, &bridge).and_then(|reader| reader.snapshot());
+        let mut snapshot = read.unwrap_or_else(|error| {
+            error!("metrics: {error}");
+            Snapshot::default()
+        });
+        snapshot.reconcile = Some(progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner).tell());
+        snapshot
+    };
+    let (stop, stopped) = watch::channel(false);
+    let task = tokio::spawn(async move {
+        server.run(Arc::new(provider), stopped).await;
+    });
+    Ok(Endpoint(Some((stop, task))))
+}
+
+impl Manager {
+    /// Housekeeping of stations and flows, and the refresh of the slow path's entries.
+    pub(super) async fn sweep(&mut self, inputs: &Inputs) {
+        let now = monotonic_ns();
+        let ageing_ns = self.desired.control.ageing_ns;
+        let swept = match self.executor.maps().sweep(now, ageing_ns) {
+            Ok(swept) => swept,
+            Err(error) => return self.failed(&format!("sweeping: {error}")),
+        };
+        if let Err(error) = self.note_zoneless() {
+            return self.failed(&format!("sweeping: {error}"));
+        }
+        // A third of the ageing time leaves two more tries before the slow path forgets.
+        if now.saturating_sub(self.refreshed_ns) < ageing_ns / 3 {
+            return;
+        }
+        let since = std::mem::replace(&mut self.refreshed_ns, now);
+        let fresh: Vec<_> = swept.seen.into_iter().filter(|seen| seen.seen_ns >= since).collect();
+        if let Err(error) = self.refresh(inputs, &fresh).await {
+            warn!("the slow path's stations could not be refreshed, it may flood for some: {error}");
+        }
+    }
+
+    fn note_zoneless(&mut self) -> Result<(), DataplaneError> {
+        let names = self.port_names();
+        let mut seen = Zoneless::new();
+        for (address, slot) in self.executor.maps().zoneless()? {
+            if let Some((_, name)) = names.get(&slot) {
+                seen.entry(name.clone()).or_default().insert(address);
+            }
+        }
+        self.zoneless = seen;
+        Ok(())
+    }
+
+    /// Interface and name of every port, by slot.
+    fn port_names(&self) -> BTreeMap<u16, (u32, String)> {
+        let slots = self.executor.slots();
+        let ports = self.desired.ports.iter();
+        ports.filter_map(|(ifindex, port)| Some((*slots.get(ifindex)?, (*ifindex, port.name.clone())))).collect()
+    }
+
+    async fn refresh(&self, inputs: &Inputs, fresh: &[Seen]) -> Result<(), String> {
+        let names = self.port_names();
+        let at = fresh.iter().filter_map(|seen| Some((seen.mac, names.get(&seen.slot)?)));
+        if self.desired.slow_path == SlowPathKind::Linux {
+            for (mac, (ifindex, _)) in at {
+                inputs.netlink.refresh_linux(*ifindex, mac).await.map_err(|error| error.to_string())?;
+            }
+            return Ok(());
+        }
+        let bridge = inputs.ovs_snapshot.as_ref().and_then(|snapshot| snapshot.bridge.as_ref());
+        let numbers: BTreeMap<&str, u16> = bridge
+            .iter()
+            .flat_map(|bridge| &bridge.interfaces)
+            .filter_map(|interface| Some((interface.name.as_str(), interface.ofport?)))
+            .collect();
+        let entries: Vec<_> = at.filter_map(|(mac, (_, name))| Some((*numbers.get(name.as_str())?, mac))).collect();
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let told = async {
+            let mut switch = OpenFlow::connect(&inputs.rundir, &self.desired.bridge).await?;
+            switch.refresh(&entries).await
+        };
+        told.await.map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,198 @@
+//! From what the dataplane holds to what it should hold: a list of ops, safe to stop after any of them. Pure.
+//!
+//! Order:
+//! 1. tighten: ports that leave, or lose a permission, lose it before anything else happens, so that nobody forwards
+//!    to an interface that is gone;
+//! 2. remove: XDP target, bound stations, programs, learned stations and flows, addresses, mapping, entry;
+//! 3. control words, policy, the host's own MACs;
+//! 4. install, for each port: entry (not yet forwarding), mapping, stations, addresses, XDP target, programs, the full
+//!    entry; then what is no longer allowed goes (addresses are added before others are removed, so that a guarded
+//!    port is never without).
+//!
+//! Removal needs no policy, hence its place before it: a policy that cannot be published must not leave frames being
+//! forwarded to an interface that is gone. Must not: read a clock, the environment or the kernel.
+
+mod hooks;
+mod install;
+mod op;
+mod remove;
+mod slots;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use bridge_common::abi::{Control, GuardKey, NO_PORT, Port, STATION_HOST, STATION_STATIC, StationKey};
+
+pub use self::op::{Op, Scope, StationEntry};
+use self::slots::Slots;
+use crate::desired::{ControlWords, Desired, HookPoint, StationOwner};
+use crate::policy::lowered::Lowered;
+
+/// What the dataplane holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Actual {
+    /// ifindex to slot.
+    pub slots: BTreeMap<u32, u16>,
+    /// Entries of the ports, by slot; those that are all zeros are left out.
+    pub ports: BTreeMap<u16, Port>,
+    /// Programs that are ours, of the present build, and alive.
+    pub attached: BTreeSet<(u32, HookPoint)>,
+    /// Static and host stations only.
+    pub stations: BTreeMap<StationKey, StationEntry>,
+    /// Addresses that guarded stations may use.
+    pub guard: BTreeSet<GuardKey>,
+    /// XDP redirect targets: slot to ifindex.
+    pub targets: BTreeMap<u16, u32>,
+    /// Control words.
+    pub control: ControlWords,
+    /// Live generation and what it holds; `None` only if the generation word is 0. A manager that cannot tell what a
+    /// live generation holds gives its number with a `Lowered` that differs.
+    pub policy: Option<(u32, Arc<Lowered>)>,
+}
+
+/// What to do, and what people should know.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// In this order.
+    pub ops: Vec<Op>,
+    /// What the plan leaves undone.
+    pub notes: Vec<PlanNote>,
+}
+
+/// Something that the plan leaves undone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlanNote {
+    /// Every slot is taken: the port is not attached, hence not policed.
+    NoSlot {
+        /// Interface.
+        ifindex: u32,
+        /// Its name.
+        name: String,
+        /// `limits.ports`.
+        limit: u16,
+    },
+}
+
+impl fmt::Display for PlanNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSlot { name, limit, .. } => write!(
+                f,
+                "port {name} is not attached and not policed: all {limit} slots are in use; raise [limits] ports and \
+                 restart"
+            ),
+        }
+    }
+}
+
+/// The steps from `actual` to `desired`; none if they agree. Deterministic. Ports that stay keep their slots, others
+/// get the lowest free one in the order of their ifindex.
+pub fn diff(desired: &Desired, actual: &Actual) -> Plan {
+    let slots = Slots::assign(desired, actual);
+    let notes = slots.notes.clone();
+    let mut planner = Planner::new(desired, actual, slots);
+    planner.tighten();
+    planner.remove();
+    planner.globals();
+    planner.install();
+    Plan { ops: planner.ops, notes }
+}
+
+/// The generation after `live`. Its parity must differ, because the parity selects the inner maps and the live ones
+/// must not be touched; 0 means "none yet". So `u32::MAX` (odd) is followed by 2, not by 1.
+pub fn next_generation(live: u32) -> u32 {
+    match live.wrapping_add(1) {
+        0 => 2,
+        next => next,
+    }
+}
+
+/// The plan in the making: what there is to do, and what the dataplane holds once the ops so far are done.
+struct Planner<'a> {
+    desired: &'a Desired,
+    actual: &'a Actual,
+    slots: Slots,
+    /// Desired stations by slot; those of ports without a slot are left out.
+    wanted: BTreeMap<StationKey, StationEntry>,
+    ports: BTreeMap<u16, Port>,
+    attached: BTreeSet<(u32, HookPoint)>,
+    stations: BTreeMap<StationKey, StationEntry>,
+    guard: BTreeSet<GuardKey>,
+    targets: BTreeMap<u16, u32>,
+    ops: Vec<Op>,
+}
+
+impl<'a> Planner<'a> {
+    fn new(desired: &'a Desired, actual: &'a Actual, slots: Slots) -> Self {
+        let wanted = desired.stations.iter().filter_map(|(key, owner)| Some((*key, entry(*owner, &slots)?))).collect();
+        Self {
+            desired,
+            actual,
+            slots,
+            wanted,
+            ports: actual.ports.clone(),
+            attached: actual.attached.clone(),
+            stations: actual.stations.clone(),
+            guard: actual.guard.clone(),
+            targets: actual.targets.clone(),
+            ops: Vec::new(),
+        }
+    }
+
+    /// Step 3.
+    fn globals(&mut self) {
+        let (want, have) = (&self.desired.control, &self.actual.control);
+        let words = [
+            (Control::Flags, want.flags, have.flags),
+            (Control::AgeingNs, want.ageing_ns, have.ageing_ns),
+            (Control::BridgeIfindex, want.bridge_ifindex, have.bridge_ifindex),
+        ];
+        let differ = words.into_iter().filter(|(_, want, have)| want != have);
+        self.ops.extend(differ.map(|(word, want, _)| Op::SetControl(word, want)));
+        let live = self.actual.policy.as_ref();
+        if live.is_none_or(|(_, policy)| *policy != self.desired.policy) {
+            let generation = next_generation(live.map_or(0, |(generation, _)| *generation));
+            self.ops.push(Op::PublishPolicy { generation, policy: Arc::clone(&self.desired.policy) });
+        }
+        self.put_stations(NO_PORT);
+        self.remove_stations(NO_PORT);
+    }
+
+    /// Stores a port's entry unless it is there.
+    fn set_port(&mut self, slot: u16, port: Port) {
+        let held = if port == Port::default() { self.ports.remove(&slot) } else { self.ports.insert(slot, port) };
+        if held.unwrap_or_default() != port {
+            self.ops.push(Op::SetPort { slot, port });
+        }
+    }
+
+    fn put_stations(&mut self, slot: u16) {
+        for (key, station) in self.wanted.iter().filter(|(_, station)| station.port == slot) {
+            if self.stations.insert(*key, *station) != Some(*station) {
+                self.ops.push(Op::PutStation { key: *key, station: *station });
+            }
+        }
+    }
+
+    /// Removes the slot's stations that nobody wants. One that another port wants is stored over, never absent.
+    fn remove_stations(&mut self, slot: u16) {
+        let (wanted, ops) = (&self.wanted, &mut self.ops);
+        self.stations.retain(|key, station| {
+            let stays = station.port != slot || wanted.contains_key(key);
+            if !stays {
+                ops.push(Op::RemoveStation { key: *key, station: *station });
+            }
+            stays
+        });
+    }
+}
+
+fn entry(owner: StationOwner, slots: &Slots) -> Option<StationEntry> {
+    match owner {
+        StationOwner::Host => Some(StationEntry { port: NO_PORT, flags: STATION_HOST }),
+        StationOwner::Port(ifindex) => {
+            slots.assigned.get(&ifindex).map(|slot| StationEntry { port: *slot, flags: STATION_STATIC })
+        }
+    }
+}

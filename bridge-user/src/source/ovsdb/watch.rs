@@ -1,0 +1,280 @@
+//! Keeps a connection to ovsdb-server, and the last good snapshot while there is none. Never replaces a good snapshot by a failure.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::{Ovsdb, OvsdbError};
+use crate::source::OvsSnapshot;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Whether the snapshot is ovsdb-server's word of now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Connected; the server spoke within the last 10 s.
+    Current,
+    /// Not connected; the snapshot, if any, is as old as this.
+    Lost {
+        /// Since when.
+        since: Instant,
+        /// Why, in words.
+        why: String,
+    },
+}
+
+/// The last good snapshot and what it is worth.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OvsdbState {
+    /// `None`: never had one.
+    pub snapshot: Option<Arc<OvsSnapshot>>,
+    /// Whether it is current.
+    pub health: Health,
+}
+
+impl OvsdbState {
+    /// How long ago the snapshot was last known to be true (up to 10 s more when the server fell silent rather than closed the connection).
+    pub fn age(&self) -> Duration {
+        match &self.health {
+            Health::Current => Duration::ZERO,
+            Health::Lost { since, .. } => since.elapsed(),
+        }
+    }
+}
+
+/// A task that holds the connection; it ends with this.
+pub struct OvsdbWatch {
+    state: watch::Receiver<OvsdbState>,
+    task: JoinHandle<()>,
+}
+
+impl OvsdbWatch {
+    /// Starts connecting. Must be called inside a tokio runtime.
+    pub fn spawn(socket: PathBuf, bridge: String) -> Self {
+        let health = Health::Lost { since: Instant::now(), why: format!("not yet connected to {}", socket.display()) };
+        let (sender, state) = watch::channel(OvsdbState { snapshot: None, health });
+        Self { state, task: tokio::spawn(keep(socket, bridge, sender)) }
+    }
+
+    /// The state of now.
+    pub fn state(&self) -> OvsdbState {
+        self.state.borrow().clone()
+    }
+
+    /// Waits until snapshot or health differ from what was last returned here. Cancel-safe.
+    pub async fn changed(&mut self) -> OvsdbState {
+        if self.state.changed().await.is_err() {
+            // The task holds the sender for ever; only a runtime that shuts down drops it.
+            std::future::pending::<()>().await;
+        }
+        self.state.borrow_and_update().clone()
+    }
+}
+
+impl Drop for OvsdbWatch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn keep(socket: PathBuf, bridge: String, state: watch::Sender<OvsdbState>) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let started = Instant::now();
+        let Err(error) = follow(&socket, &bridge, &state).await;
+        lost(&state, &error);
+        // A connection that held for a while starts from the shortest pause again.
+        pause = if started.elapsed() > LONGEST_PAUSE { FIRST_PAUSE } else { pause };
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+async fn follow(
+    socket: &std::path::Path,
+    bridge: &str,
+    state: &watch::Sender<OvsdbState>,
+) -> Result<std::convert::Infallible, OvsdbError> {
+    let mut client = Ovsdb::connect(socket, bridge).await?;
+    loop {
+        good(state, client.snapshot()?);
+        client.changed().await?;
+    }
+}
+
+fn good(state: &watch::Sender<OvsdbState>, snapshot: OvsSnapshot) {
+    state.send_if_modified(|state| {
+        let same = state.health == Health::Current && state.snapshot.as_deref() == Some(&snapshot);
+        if !same {
+            *state = OvsdbState { snapshot: Some(Arc::new(snapshot)), health: Health::Current };
+        }
+        !same
+    });
+}
+
+/// The first reason and time stay until it is current again; a later reason is told by the log only.
+fn lost(state: &watch::Sender<OvsdbState>, error: &OvsdbError) {
+    tracing::debug!(%error, "ovsdb");
+    state.send_if_modified(|state| {
+        let was_current = state.health == Health::Current;
+        let since = match &state.health {
+            Health::Current => Instant::now(),
+            Health::Lost { since, .. } => *since,
+        };
+        let health = Health::Lost { since, why: error.to_string() };
+        let changed = state.health != health;
+        state.health = health;
+        was_current || changed
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::{Value, json};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{UnixListener, UnixStream};
+
+    use super::super::framing::Framer;
+    use super::*;
+
+    /// The server's end of a connection, written by hand.
+    struct Server(UnixStream, Framer);
+
+    impl Server {
+        async fn accept(listener: &UnixListener) -> Self {
+            Self(listener.accept().await.unwrap().0, Framer::default())
+        }
+
+        async fn read(&mut self) -> Value {
+            loop {
+                if let Some(message) = self.1.next().unwrap() {
+                    return serde_json::from_slice(&message).unwrap();
+                }
+                assert!(self.0.read_buf(&mut self.1.buffer).await.unwrap() > 0, "the client closed");
+            }
+        }
+
+        async fn write(&mut self, message: &str) {
+            self.0.write_all(message.as_bytes()).await.unwrap();
+        }
+
+        /// Answers the schema request and leaves the monitor request to the caller.
+        async fn greet(&mut self) {
+            assert_eq!(self.read().await["method"], "get_schema");
+            let columns = "name ports datapath_type other_config mirrors sflow netflow fail_mode stp_enable flood_vlans interfaces tag trunks \
+                           vlan_mode qos type ifindex ofport ingress_policing_rate";
+            let columns: Value = columns
+                .split_whitespace()
+                .map(|c| (c.to_string(), json!({})))
+                .collect::<serde_json::Map<_, _>>()
+                .into();
+            let table = json!({ "columns": columns });
+            let tables = json!({"Bridge": table, "Port": table, "Interface": table});
+            self.write(&json!({"id": "get_schema", "result": {"tables": tables}, "error": null}).to_string()).await;
+            assert_eq!(self.read().await["method"], "monitor");
+        }
+
+        async fn rows(&mut self) {
+            self.greet().await;
+            let none = json!(["set", []]);
+            let row = json!({"name": "br0", "ports": none, "datapath_type": "", "other_config": ["map", []], "mirrors": none, "sflow": none,
+                "netflow": none, "fail_mode": none, "stp_enable": false, "flood_vlans": none});
+            self.write(&json!({"id": "monitor", "result": {"Bridge": {"b": {"new": row}}}, "error": null}).to_string())
+                .await;
+        }
+    }
+
+    fn listen() -> (tempfile::TempDir, PathBuf, UnixListener) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("db.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        (directory, path, listener)
+    }
+
+    #[tokio::test]
+    async fn the_last_good_snapshot_outlives_every_kind_of_bad_server() {
+        let (_directory, path, listener) = listen();
+        let mut watch = OvsdbWatch::spawn(path, "br0".into());
+        assert_eq!(watch.state().snapshot, None);
+        let garbage = [
+            "not json",
+            r#"{"x":}"#,
+            r#"{"method":"update","params":["fastbridge",{"Bridge":{"b":{"new":{"name":1}}}}],"id":null}"#,
+            r#"{"method":"update","params":["fastbridge",{"Bridge":[]}],"id":null}"#,
+            r#"{"method":"update","params":[],"id":null}"#,
+            r#"{"id":7}"#,
+            "",
+        ];
+        for bad in garbage {
+            let mut server = Server::accept(&listener).await;
+            server.rows().await;
+            let state = watch.changed().await;
+            assert_eq!(state.health, Health::Current);
+            assert!(state.snapshot.unwrap().bridge.is_some());
+            server.write(bad).await;
+            drop(server);
+            let state = watch.changed().await;
+            assert!(matches!(state.health, Health::Lost { .. }), "{bad}");
+            assert!(state.snapshot.as_ref().is_some_and(|s| s.bridge.is_some()), "{bad}: the good snapshot stays");
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(watch.state().age() >= Duration::from_millis(20));
+    }
+
+    #[tokio::test]
+    async fn an_unanswered_or_refused_monitor_is_no_empty_database() {
+        let (_directory, path, listener) = listen();
+        for answer in
+            ["", r#"{"id":"monitor","result":null,"error":"no"}"#, r#"{"id":"monitor","result":null,"error":null}"#]
+        {
+            let client = tokio::spawn({
+                let path = path.clone();
+                async move { Ovsdb::connect(&path, "br0").await.map(|_| ()) }
+            });
+            let mut server = Server::accept(&listener).await;
+            server.greet().await;
+            server.write(answer).await;
+            drop(server);
+            assert!(client.await.unwrap().is_err(), "{answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn echoes_are_answered_and_a_row_that_goes_is_gone() {
+        let (_directory, path, listener) = listen();
+        let client = tokio::spawn(async move {
+            let mut client = Ovsdb::connect(&path, "br0").await.unwrap();
+            client.changed().await.unwrap();
+            client.snapshot().unwrap()
+        });
+        let mut server = Server::accept(&listener).await;
+        server.rows().await;
+        server.write(r#"{"method":"echo","params":[1],"id":"x"}"#).await;
+        assert_eq!(server.read().await, json!({"id": "x", "result": [1], "error": null}));
+        server.write(r#"{"method":"update","params":["fastbridge",{"Bridge":{"b":{"old":{}}}}],"id":null}"#).await;
+        assert_eq!(client.await.unwrap().bridge, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_server_is_asked_and_then_given_up() {
+        let (_directory, path, listener) = listen();
+        let mut client = tokio::spawn(async move {
+            let mut client = Ovsdb::connect(&path, "br0").await.unwrap();
+            client.changed().await
+        });
+        let mut server = Server::accept(&listener).await;
+        server.rows().await;
+        let asked = server.read().await;
+        assert_eq!(asked["method"], "echo");
+        server.write(&json!({"id": asked["id"], "result": [], "error": null}).to_string()).await;
+        assert_eq!(server.read().await["method"], "echo");
+        assert!(matches!((&mut client).await.unwrap(), Err(OvsdbError::Silent(10))));
+    }
+}

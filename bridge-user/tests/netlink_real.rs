@@ -1,0 +1,207 @@
+//! The netlink source against this machine's kernel, in namespaces of its own. Needs root, iproute2 and ethtool.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::time::Duration;
+
+use bridge_user::source::netlink::{Change, Netlink};
+use bridge_user::source::{HostSnapshot, Link, LinkKind};
+use support::Netns;
+
+const MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x77];
+
+fn named<'a>(snapshot: &'a HostSnapshot, name: &str) -> &'a Link {
+    snapshot.links.iter().find(|link| link.name == name).unwrap_or_else(|| panic!("{name} is not there: {snapshot:?}"))
+}
+
+async fn within<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(10), what).await.unwrap()
+}
+
+#[test]
+fn a_snapshot_shows_links_bridges_ports_and_addresses() {
+    let ns = Netns::new();
+    ns.run("ip link add br0 type bridge ageing_time 12000 nf_call_arptables 1");
+    ns.run("ip link add v0 mtu 1400 type veth peer name v1");
+    ns.run("ip tuntap add tap0 mode tap");
+    ns.run("ip tuntap add tun0 mode tun");
+    ns.run("ip link add down0 type veth peer name down1");
+    for link in ["br0", "v0", "v1", "tap0", "tun0"] {
+        ns.run(&format!("ip link set {link} up"));
+    }
+    for link in ["v0", "tap0"] {
+        ns.run(&format!("ip link set {link} master br0"));
+    }
+    ns.run("bridge link set dev v0 isolated on hairpin on learning off neigh_suppress on locked on");
+    ns.run("ip addr add 10.17.4.1/24 dev br0");
+    ns.run("ip addr add 10.0.0.1 peer 10.0.0.2/32 dev v1");
+    ns.run("ip addr add 2001:db8::1/64 dev br0 nodad");
+    ns.run("ip addr add 192.0.2.9/32 dev lo");
+    let snapshot = ns.block_on(async || Netlink::connect().unwrap().snapshot().await.unwrap());
+
+    let (br0, v0, tap0) = (named(&snapshot, "br0"), named(&snapshot, "v0"), named(&snapshot, "tap0"));
+    let bridge = br0.bridge.unwrap();
+    assert_eq!(
+        (br0.kind, bridge.ageing_time, bridge.vlan_filtering, bridge.nf_call),
+        (LinkKind::Bridge, 120, false, true)
+    );
+    assert_eq!((v0.kind, v0.mtu, v0.running, v0.master), (LinkKind::Veth, 1400, true, Some(br0.ifindex)));
+    let port = v0.bridge_port.unwrap();
+    assert!(port.isolated && port.hairpin && !port.learning && port.neigh_suppress && port.locked, "{port:?}");
+    assert_eq!(port.state, 3);
+    assert_eq!((tap0.kind, tap0.running, tap0.master), (LinkKind::Tap, false, Some(br0.ifindex)));
+    let port = tap0.bridge_port.unwrap();
+    assert!(!port.isolated && !port.hairpin && port.learning && port.state == 0, "{port:?}");
+    assert!(tap0.mac.is_some() && named(&snapshot, "lo").mac.is_none());
+    assert_eq!((named(&snapshot, "tun0").kind, named(&snapshot, "tun0").mac), (LinkKind::Other, None));
+    assert_eq!((named(&snapshot, "down0").kind, named(&snapshot, "down0").running), (LinkKind::Veth, false));
+    let has = |address: &str| snapshot.addresses.contains(&address.parse().unwrap());
+    assert!(has("10.17.4.1") && has("10.0.0.1") && has("2001:db8::1"), "{:?}", snapshot.addresses);
+    assert!(!has("10.0.0.2") && !has("192.0.2.9") && !has("127.0.0.1") && !has("::1"), "{:?}", snapshot.addresses);
+    assert!(snapshot.addresses.iter().any(|a| a.to_string().starts_with("fe80")), "{:?}", snapshot.addresses);
+}
+
+#[test]
+fn the_namespace_is_the_one_of_connect() {
+    let (ns, other) = (Netns::new(), Netns::new());
+    ns.run("ip link add here type veth peer name there");
+    ns.block_on(async || {
+        let netlink = Netlink::connect().unwrap();
+        let namespace = std::fs::File::open(format!("/var/run/netns/{}", other.0)).unwrap();
+        nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+        named(&netlink.snapshot().await.unwrap(), "here");
+    });
+}
+
+#[test]
+fn a_snapshot_is_whole_with_many_links_and_under_churn() {
+    let ns = Netns::new();
+    let batch: String = (0..300).map(|n| format!("link add stay{n} type veth peer name peer{n}\n")).collect();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), batch).unwrap();
+    ns.run(&format!("ip -batch {}", file.path().display()));
+    std::thread::scope(|scope| {
+        let churn = scope.spawn(|| {
+            for n in 0..40 {
+                ns.run(&format!("ip link add go{n} type veth peer name gone{n}"));
+                std::thread::sleep(Duration::from_millis(30));
+                ns.run(&format!("ip link del go{n}"));
+                std::thread::sleep(Duration::from_millis(30));
+            }
+        });
+        ns.block_on(async || {
+            let netlink = Netlink::connect().unwrap();
+            while !churn.is_finished() {
+                let links = netlink.snapshot().await.unwrap().links;
+                assert_eq!(links.iter().filter(|link| link.name.starts_with("stay")).count(), 300);
+            }
+        });
+    });
+}
+
+#[test]
+fn every_kind_of_change_is_told_and_a_removal_with_its_index() {
+    let ns = Netns::new();
+    ns.run("ip link add br0 type bridge");
+    ns.run("ip link add d0 type veth peer name d1");
+    ns.block_on(async || {
+        let mut netlink = Netlink::connect().unwrap();
+        let d0 = named(&netlink.snapshot().await.unwrap(), "d0").ifindex;
+        for line in [
+            "ip link set d0 up",
+            "ip link set d0 master br0",
+            "bridge link set dev d0 isolated on",
+            "ip addr add 10.0.0.1/24 dev br0",
+            "ip addr add 2001:db8::1/64 dev br0 nodad",
+            "ip link set d0 nomaster",
+        ] {
+            ns.run(line);
+            assert_eq!(within(netlink.changed()).await.unwrap(), Change::LookAgain, "{line}");
+            // What belongs to the same command and comes a little later (DAD, carrier).
+            while let Ok(change) = tokio::time::timeout(Duration::from_millis(300), netlink.changed()).await {
+                assert_eq!(change.unwrap(), Change::LookAgain, "{line}");
+            }
+        }
+        ns.run("ip link del d0");
+        assert_eq!(within(netlink.changed()).await.unwrap(), Change::LinkRemoved(d0));
+    });
+}
+
+#[test]
+fn a_lost_event_is_told_as_an_overrun() {
+    let ns = Netns::new();
+    ns.run("ip link add d0 type veth peer name d1");
+    // More notifications than the socket holds, while the runtime is not polled.
+    let batch: String = (0..40_000).map(|n| format!("link set d0 mtu {}\n", 1000 + n % 2)).collect();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), batch).unwrap();
+    ns.block_on(async || {
+        let mut netlink = Netlink::connect().unwrap();
+        ns.run(&format!("ip -batch {}", file.path().display()));
+        let mut told = Vec::new();
+        while let Ok(change) = tokio::time::timeout(Duration::from_millis(500), netlink.changed()).await {
+            told.push(change.unwrap());
+        }
+        assert!(told.contains(&Change::Overrun), "{told:?}");
+        named(&netlink.snapshot().await.unwrap(), "d0");
+    });
+}
+
+/// (seconds since updated, port, flags and state) of the station in `bridge -s fdb`.
+fn entry(ns: &Netns) -> (u64, String, String) {
+    let shown: serde_json::Value = serde_json::from_str(&ns.run("bridge -s -j fdb show br br0")).unwrap();
+    let rows: Vec<_> = shown.as_array().unwrap().iter().filter(|row| row["mac"] == "02:00:00:00:00:77").collect();
+    assert_eq!(rows.len(), 1, "{shown}");
+    let row = rows[0];
+    (row["updated"].as_u64().unwrap(), row["ifname"].to_string(), format!("{}{}", row["flags"], row["state"]))
+}
+
+#[test]
+fn a_refresh_makes_the_bridges_entry_young_and_changes_nothing_else() {
+    let ns = Netns::new();
+    ns.run("ip link add br0 type bridge");
+    ns.run("ip link set br0 up");
+    for (port, peer) in [("p0", "q0"), ("p1", "q1")] {
+        ns.run(&format!("ip link add {port} type veth peer name {peer}"));
+        ns.run(&format!("ip link set {port} master br0 up"));
+        ns.run(&format!("ip link set {peer} up"));
+    }
+    ns.block_on(async || {
+        let netlink = Netlink::connect().unwrap();
+        let snapshot = netlink.snapshot().await.unwrap();
+        let p0 = named(&snapshot, "p0").ifindex;
+        // Learned as if the station had sent.
+        ns.run("bridge fdb add 02:00:00:00:00:77 dev p0 master dynamic");
+        tokio::time::sleep(Duration::from_millis(3200)).await;
+        let old = entry(&ns);
+        assert!(old.0 >= 3, "{old:?}");
+        netlink.refresh_linux(p0, MAC).await.unwrap();
+        let young = entry(&ns);
+        assert!(young.0 <= 1, "{young:?}");
+        assert_eq!((&young.1, &young.2), (&old.1, &old.2), "same port, still dynamic");
+        assert!(!young.2.contains("static") && !young.2.contains("permanent"), "{young:?}");
+        // A device that is no bridge port, and one that is not there.
+        assert!(netlink.refresh_linux(named(&snapshot, "q0").ifindex, MAC).await.is_err());
+        assert!(netlink.refresh_linux(9999, MAC).await.is_err());
+    });
+}
+
+#[test]
+fn a_veth_takes_redirected_frames_only_when_its_peer_has_gro() {
+    let ns = Netns::new();
+    ns.run("ip link add host type veth peer name guest");
+    ns.run("ip link set host up");
+    ns.run("ip link set guest up");
+    ns.block_on(async || {
+        let mut netlink = Netlink::connect().unwrap();
+        for (device, gro, wanted) in [("host", "on", false), ("guest", "on", true), ("guest", "off", false)] {
+            while tokio::time::timeout(Duration::from_millis(200), netlink.changed()).await.is_ok() {}
+            ns.run(&format!("ethtool -K {device} gro {gro}"));
+            assert_eq!(within(netlink.changed()).await.unwrap(), Change::LookAgain);
+            let snapshot = netlink.snapshot().await.unwrap();
+            assert_eq!(named(&snapshot, "host").xdp_target, Some(wanted), "{device} gro {gro}: {snapshot:?}");
+        }
+    });
+}
