@@ -20,6 +20,7 @@ pub mod reference;
 mod run;
 pub mod session;
 mod sweep;
+pub mod transfer;
 
 pub use error::{Error, Result};
 pub use run::{find_tool, wait_until};
