@@ -3,13 +3,13 @@
 
 use aya_ebpf::{
     bindings::BPF_F_INNER_MAP,
-    btf_maps::{Array, ArrayOfMaps, DevMap, HashMap, LpmTrie, PerCpuArray},
+    btf_maps::{Array, ArrayOfMaps, DevMap, HashMap, LpmTrie, LruHashMap, PerCpuArray},
     macros::btf_map,
 };
 use bridge_common::abi::{
     Cell, Flow, FlowKey, GuardKey, L4Data, Pair, Port, PortCounters, RuleWord, Station, StationKey, Usage, ZoneEntry,
-    control,
-    maps::{DEFAULT_LIMITS, GUARD_ENTRIES, HOST_ADDRESSES, L4_ENTRIES},
+    Zoneless, control,
+    maps::{DEFAULT_LIMITS, GUARD_ENTRIES, HOST_ADDRESSES, L4_ENTRIES, ZONELESS_ENTRIES},
 };
 use bridge_common::decide::Scratch;
 
@@ -56,6 +56,8 @@ pub static COUNTERS: PerCpuArray<PortCounters, SLOT_COUNT> = PerCpuArray::new();
 pub static RULES: PerCpuArray<Cell, RULE_COUNT> = PerCpuArray::new();
 #[btf_map]
 pub static TARGETS: DevMap<SLOT_COUNT> = DevMap::new();
+#[btf_map]
+pub static ZONELESS: LruHashMap<Zoneless, u32, { ZONELESS_ENTRIES as usize }> = LruHashMap::new();
 #[btf_map]
 pub static LAST_VERDICT: PerCpuArray<u64, 1> = PerCpuArray::new();
 

@@ -1,18 +1,19 @@
 //! The kernel's maps as the decision's tables.
 
 use aya_ebpf::{
-    bindings::{BPF_EXIST, BPF_NOEXIST},
+    bindings::{BPF_ANY, BPF_EXIST, BPF_NOEXIST},
     btf_maps::lpm_trie::Key,
     helpers::generated::bpf_ktime_get_coarse_ns,
 };
 use bridge_common::{
     abi::{
         Control, Flow, FlowKey, GuardKey, L4_BITS, L4Data, Pair, Port, RuleWord, Station, StationKey, Usage, ZoneEntry,
+        Zoneless,
     },
     decide::{Tables, TablesMut},
 };
 
-use crate::maps::{CONTROL, FDB, FLOWS, FREED, GUARD, L4, PAIRS, PORTS, SLOTS, USED, ZONES4, ZONES6};
+use crate::maps::{CONTROL, FDB, FLOWS, FREED, GUARD, L4, PAIRS, PORTS, SLOTS, USED, ZONELESS, ZONES4, ZONES6};
 
 /// All maps together.
 pub struct Maps;
@@ -145,6 +146,14 @@ impl TablesMut for Maps {
             if flows != 0 {
                 atomic_add(&raw mut (*used).flows, i64::from(flows));
             }
+        }
+    }
+
+    #[inline(always)]
+    fn note_zoneless(&self, source: &Zoneless, slot: u16) {
+        // SAFETY: only its presence counts. A look-up is cheaper than writing it again for every frame.
+        if unsafe { ZONELESS.get(source) }.is_none() {
+            let _not_remembered = ZONELESS.insert(source, u32::from(slot), u64::from(BPF_ANY));
         }
     }
 

@@ -8,9 +8,9 @@ use crate::{
     clock::monotonic_ns,
     dataplane::{
         DataplaneError,
-        executor::maps_of,
         maps::Maps,
         notes::{NoteMap, Notes, PortNote},
+        pinned::maps_of,
     },
     metrics::{Build, Hook, MapFill, Port, PortTallies, RuleCount, Snapshot, Tally},
 };

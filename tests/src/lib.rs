@@ -15,6 +15,7 @@ pub mod fastbridge;
 pub mod frame;
 pub mod lab;
 pub mod leaks;
+pub mod model;
 pub mod netns;
 pub mod reference;
 mod run;

@@ -28,7 +28,10 @@ fn arp(port: usize, operation: u16) -> Step {
 }
 
 fn datagram(port: usize, to: [u8; 6], from: [u8; 6], number: u16) -> Step {
-    step(port, Eth::new(to, from).ipv4(&Ipv4::new([10, 17, 4, 9], ADDRESS).carry(&Udp::new(number, 9, b"where is it?"))))
+    step(
+        port,
+        Eth::new(to, from).ipv4(&Ipv4::new([10, 17, 4, 9], ADDRESS).carry(&Udp::new(number, 9, b"where is it?"))),
+    )
 }
 
 /// The station announces itself on port 0, is spoken to, speaks from port 1 and is spoken to; twice, and back again.

@@ -30,11 +30,13 @@ pub const COUNTERS: &str = "COUNTERS";
 pub const RULES: &str = "RULES";
 /// Port slot to the device that XDP redirects to. `DevMap`.
 pub const TARGETS: &str = "TARGETS";
+/// [`super::Zoneless`] to the port slot that it was seen on, the most recent ones. `LruHashMap`.
+pub const ZONELESS: &str = "ZONELESS";
 /// The last verdict taken on this CPU, when `RECORD_VERDICT` is set at load. `PerCpuArray<u64>` of one.
 pub const LAST_VERDICT: &str = "LAST_VERDICT";
 
 /// Every map, in the order of their declaration.
-pub const ALL: [&str; 16] = [
+pub const ALL: [&str; 17] = [
     CONTROL,
     SLOTS,
     PORTS,
@@ -50,6 +52,7 @@ pub const ALL: [&str; 16] = [
     COUNTERS,
     RULES,
     TARGETS,
+    ZONELESS,
     LAST_VERDICT,
 ];
 
@@ -89,3 +92,5 @@ pub const L4_ENTRIES: u32 = 1 << 20;
 pub const GUARD_ENTRIES: u32 = 65_536;
 /// Host addresses come on top of `limits.prefixes` in the zone tries.
 pub const HOST_ADDRESSES: u32 = 1024;
+/// Source addresses in no zone that are remembered.
+pub const ZONELESS_ENTRIES: u32 = 1024;

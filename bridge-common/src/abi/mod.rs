@@ -22,7 +22,7 @@ pub use reason::*;
 pub use station::*;
 
 /// Sizes of every shared layout. It goes into the ABI id, so that a manager never takes over maps of another shape.
-pub const LAYOUT: [usize; 13] = [
+pub const LAYOUT: [usize; 14] = [
     LAYOUT_VERSION,
     size_of::<Port>(),
     size_of::<StationKey>(),
@@ -35,6 +35,7 @@ pub const LAYOUT: [usize; 13] = [
     size_of::<PortCounters>(),
     size_of::<Cell>(),
     size_of::<Usage>(),
+    size_of::<Zoneless>(),
     control::SLOTS as usize,
 ];
 
@@ -54,4 +55,4 @@ macro_rules! plain {
     )* };
 }
 
-plain!(Port, StationKey, Station, GuardKey, FlowKey, Flow, Pair, L4Data, PortCounters, Cell, Usage);
+plain!(Zoneless, Port, StationKey, Station, GuardKey, FlowKey, Flow, Pair, L4Data, PortCounters, Cell, Usage);

@@ -58,3 +58,24 @@ const _: () = assert!(size_of::<L4Data>() == 8);
 
 /// Full length of an [`L4Data`] key in bits, the padding left out.
 pub const L4_BITS: u32 = 48;
+
+/// A source address in no zone, seen on a station port: usually a network that the policy forgot.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Zoneless {
+    /// Address, IPv4 in the first four bytes and zeros after, wire order.
+    pub addr: [u8; 16],
+    /// 4 or 6.
+    pub family: u32,
+}
+const _: () = assert!(size_of::<Zoneless>() == 20);
+
+impl Zoneless {
+    /// The address.
+    pub fn address(&self) -> core::net::IpAddr {
+        match self.family {
+            4 => core::net::IpAddr::from([self.addr[0], self.addr[1], self.addr[2], self.addr[3]]),
+            _ => core::net::IpAddr::from(self.addr),
+        }
+    }
+}

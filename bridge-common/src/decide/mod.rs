@@ -15,9 +15,6 @@ mod learn;
 mod policy;
 mod settle;
 
-#[cfg(test)]
-mod tests;
-
 pub use commit::commit;
 pub use egress::egress;
 pub use ingress::ingress;
@@ -26,7 +23,7 @@ pub use settle::{counted, settle, settle_egress};
 use crate::{
     abi::{
         Control, Drop, Flow, FlowKey, GuardKey, L4Data, Pair, Port, Punt, RuleWord, Station, StationKey, Usage,
-        ZoneEntry,
+        ZoneEntry, Zoneless,
     },
     wire::{Ip, Packet},
 };
@@ -75,6 +72,8 @@ pub trait TablesMut: Tables {
     fn charge(&self, slot: u16, stations: i32, flows: i32);
     /// Counts a station that found the FDB full.
     fn count_fdb_full(&self);
+    /// Remembers a source address in no zone, seen on a port.
+    fn note_zoneless(&self, source: &Zoneless, slot: u16);
 }
 
 /// Where the decision is taken.
@@ -164,6 +163,8 @@ pub struct Scratch {
     pub learn: Learn,
     /// What becomes of a flow.
     pub flow: FlowChange,
+    /// The source is in no zone, which people should know.
+    pub(crate) zoneless: bool,
     /// The flow that is looked up.
     pub(crate) key: FlowKey,
     /// The packet that an ICMP error quotes.

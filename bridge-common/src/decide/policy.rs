@@ -6,7 +6,7 @@ use crate::{
         Control, Drop, L4Data, PAIR_REVERSE_STATEFUL, PolicyMeta, Punt, RULE_ALLOW, RULE_NEEDS_PORTS, RULE_STATEFUL,
         RULE_VALID, RuleWord, STATION_HOST, ZONE_HOST,
     },
-    wire::{Class, Frame, Ip, is_reserved, proto},
+    wire::{Addr, Class, Frame, Ip, is_reserved, proto},
 };
 
 /// One live policy generation.
@@ -122,6 +122,8 @@ fn judge_ip<T: Tables, F: Frame>(
     if side == Side::Ingress && to & ZONE_HOST != 0 && tables.station(&packet.destination).is(STATION_HOST) {
         return Ok(Permit::unjudged(reserved));
     }
+    // Link-local addresses are in no zone by definition.
+    scratch.zoneless = side == Side::Ingress && from as u16 == 0 && !is_link_local(&ip.src);
     let judged = judge_pair(tables, frame, scratch, live, (from as u16, to as u16), slot)?;
     Ok(Permit { punt: reserved, ..judged })
 }
@@ -206,17 +208,17 @@ const DHCP6_SERVER: u16 = 547;
 #[inline(always)]
 fn always_passes(ip: &Ip) -> bool {
     if ip.later_fragment {
-        return ip.proto == proto::IGMP;
+        return ip.family == 4 && ip.proto == proto::IGMP;
     }
     match (ip.family, ip.proto) {
-        (_, proto::IGMP) => ip.family == 4,
+        (4, proto::IGMP) => true,
         (4, proto::UDP) => {
             let dhcp = matches!((ip.sport, ip.dport), (DHCP_SERVER, DHCP_CLIENT) | (DHCP_CLIENT, DHCP_SERVER));
             dhcp && (ip.src.is_unspecified() || ip.dst.as_v4() == [255; 4])
         }
         (6, proto::UDP) => {
             let dhcp = matches!((ip.sport, ip.dport), (DHCP6_SERVER, DHCP6_CLIENT) | (DHCP6_CLIENT, DHCP6_SERVER));
-            dhcp && (ip.to_group() || is_link_local(ip))
+            dhcp && (ip.to_group() || is_link_local(&ip.dst))
         }
         (6, proto::ICMPV6) => {
             let neighbour = matches!(ip.icmp_type, 133..=137);
@@ -227,8 +229,8 @@ fn always_passes(ip: &Ip) -> bool {
     }
 }
 
-/// fe80::/10 as the destination.
+/// fe80::/10; no IPv4 address that a host may use starts so.
 #[inline(always)]
-fn is_link_local(ip: &Ip) -> bool {
-    ip.dst.0[0] == 0xfe && ip.dst.0[1] & 0xc0 == 0x80
+fn is_link_local(addr: &Addr) -> bool {
+    addr.0[0] == 0xfe && addr.0[1] & 0xc0 == 0x80
 }

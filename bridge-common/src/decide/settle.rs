@@ -1,12 +1,15 @@
 //! From a decision to the final verdict and to what is counted: once for the programs and for every host tool.
 
 use super::{Decision, EgressDecision, EgressVerdict, Scratch, TablesMut, Verdict, commit};
-use crate::abi::{Counted, Punt};
+use crate::abi::{Counted, Punt, Zoneless};
 
 /// Carries out what an ingress decision entails and gives the final verdict. Not for a decision that is
 /// [`Decision::left_to_tc`]: nothing of it may be carried out.
 #[inline(always)]
 pub fn settle<T: TablesMut>(tables: &T, decision: &Decision, scratch: &Scratch) -> Verdict {
+    if scratch.zoneless {
+        note_zoneless(tables, decision.slot, scratch);
+    }
     match (decision.verdict, commit(tables, scratch)) {
         (_, Err(reason)) => Verdict::Drop(reason),
         (Verdict::Punt(Punt::UnknownSource), Ok(Some(reason))) => Verdict::Punt(reason),
@@ -35,5 +38,15 @@ pub const fn counted(verdict: Verdict) -> Counted {
         Verdict::Forward { .. } => Counted::Forward,
         Verdict::Punt(reason) => Counted::Punt(reason),
         Verdict::Drop(reason) => Counted::Drop(reason),
+    }
+}
+
+/// Uplinks see the whole internet; on a station port such an address is one that the policy forgot.
+#[inline(never)]
+fn note_zoneless<T: TablesMut>(tables: &T, slot: u16, scratch: &Scratch) {
+    let ip = &scratch.packet.ip;
+    let uplink = tables.port(slot).is_none_or(|port| port.station_limit == u32::MAX);
+    if !uplink {
+        tables.note_zoneless(&Zoneless { addr: ip.src.0, family: u32::from(ip.family) }, slot);
     }
 }

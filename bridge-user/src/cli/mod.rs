@@ -11,7 +11,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
-    dataplane::{DataplaneError, executor},
+    dataplane::{DataplaneError, pinned},
     manager::{self, ManagerError},
     topology,
 };
@@ -112,7 +112,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Run { topology } => Ok(manager::run(&cli.pins, &topology)?),
         Verb::Check { topology } => check(&topology),
         Verb::Show { what, bridge } => show::show(&cli.pins, bridge, what, cli.json),
-        Verb::Detach { bridge } => Ok(executor::detach_bridge(&cli.pins, &bridge)?),
+        Verb::Detach { bridge } => Ok(pinned::detach_bridge(&cli.pins, &bridge)?),
     }
 }
 

@@ -3,48 +3,36 @@
 //! The mirror is read from the maps once, at the start; after that only this executor changes what it mirrors, and
 //! links are asked each time whether they still sit on their interface.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, path::Path};
 
-use aya::{
-    Ebpf,
-    maps::{MapError, xdp::XdpMapError},
-};
+use aya::Ebpf;
 use bridge_common::abi::{
-    Control, NO_PORT, PORT_MEMBER, PORT_RUNNING, Port, STATION_HOST, STATION_STATIC, Station, StationKey,
+    Control, NO_PORT, PORT_MEMBER, Port,
     maps::{self, Limits},
 };
 
 use super::{
     Pod,
     error::DataplaneError,
-    links::{self, Attachment},
     maps::{Maps, failed},
     notes::{NoteMap, Notes},
     object::{self, LoadOptions, abi_id},
+    pinned::{Links, found_links, mirror, remove_all},
     pins::{Lock, Pins},
 };
-use crate::{
-    desired::{ControlWords, HookPoint},
-    plan::{Actual, Op, StationEntry},
-    policy::lowered::Lowered,
-    reconcile::{Fault, Kernel},
-};
+use crate::{desired::HookPoint, plan::Actual};
 
 /// Programs, maps and links of one bridge, owned by this manager.
 pub struct Executor {
-    ebpf: Ebpf,
-    maps: Maps,
-    notes: NoteMap,
-    pins: Pins,
+    pub(super) ebpf: Ebpf,
+    pub(super) maps: Maps,
+    pub(super) notes: NoteMap,
+    pub(super) pins: Pins,
     abi: u64,
-    limits: Limits,
-    /// Every link of ours; `true`: it runs the programs of this build.
-    links: BTreeMap<(u32, HookPoint), (Attachment, bool)>,
-    mirror: Actual,
+    pub(super) limits: Limits,
+    /// Every link of ours.
+    pub(super) links: Links,
+    pub(super) mirror: Actual,
     _lock: Lock,
 }
 
@@ -151,274 +139,5 @@ impl Executor {
     pub fn take_back(&mut self) -> Result<(), DataplaneError> {
         self.links.clear();
         remove_all(&self.pins)
-    }
-
-    fn detach(&mut self, ifindex: u32, point: HookPoint) -> Result<(), DataplaneError> {
-        if let Some((attachment, _)) = self.links.remove(&(ifindex, point)) {
-            links::detach(&self.pins.link(ifindex, point), attachment, point)?;
-        }
-        self.mirror.attached.remove(&(ifindex, point));
-        Ok(())
-    }
-
-    fn attach(&mut self, ifindex: u32, name: &str, point: HookPoint) -> Result<(), Fault<DataplaneError>> {
-        let old = self.links.remove(&(ifindex, point)).map(|(attachment, _)| attachment);
-        let attached = links::attach(&mut self.ebpf, &self.pins, (ifindex, name), point, old)?;
-        self.links.insert((ifindex, point), (attached, true));
-        self.mirror.attached.insert((ifindex, point));
-        Ok(())
-    }
-
-    fn publish(&mut self, generation: u32, policy: &Arc<Lowered>) -> Result<(), DataplaneError> {
-        let before = self.mirror.policy.as_ref().map(|(_, policy)| policy.rule_ids.clone()).unwrap_or_default();
-        for (slot, id) in policy.rule_ids.iter().enumerate() {
-            let held = before.get(slot).and_then(Option::as_ref);
-            if id.is_some() && held.is_some() && held != id.as_ref() || id.is_some() && slot >= before.len() {
-                self.maps.zero_rule(slot as u32)?;
-            }
-        }
-        self.maps.publish(generation, policy, &self.limits)?;
-        self.mirror.policy = Some((generation, Arc::clone(policy)));
-        Ok(())
-    }
-
-    fn put_station(&mut self, key: StationKey, entry: StationEntry) -> Result<(), DataplaneError> {
-        let old = self.maps.fdb.get(&Pod(key), 0).ok().map(|station| station.0);
-        let same_port = old.is_some_and(|old| old.port == entry.port);
-        let seen_ns = old.filter(|_| same_port).map_or(0, |old| old.seen_ns);
-        let station = Station { seen_ns, port: entry.port, flags: entry.flags, pad: 0 };
-        self.maps.fdb.insert(Pod(key), Pod(station), 0).map_err(full(maps::FDB, "stations"))?;
-        if let Some(old) = old.filter(Station::is_learned) {
-            self.maps.give_back(old.port, 1, 0)?;
-        }
-        self.mirror.stations.insert(key, entry);
-        Ok(())
-    }
-
-    fn set_port(&mut self, slot: u16, port: Port) -> Result<(), DataplaneError> {
-        self.maps.ports.set(u32::from(slot), Pod(port), 0).map_err(failed(maps::PORTS))?;
-        let ran = self.mirror.ports.get(&slot).is_some_and(|old| old.is(PORT_RUNNING));
-        if ran && !port.is(PORT_RUNNING) {
-            // A Linux bridge forgets the stations of a port that goes down, and floods once it is back. Forgetting is
-            // right beside Open vSwitch too, which remembers them: the frames go to it.
-            self.maps.purge_stations(slot)?;
-        }
-        if port == Port::default() {
-            self.mirror.ports.remove(&slot)
-        } else {
-            self.mirror.ports.insert(slot, port)
-        };
-        Ok(())
-    }
-
-    fn set_control(&mut self, word: Control, value: u64) -> Result<(), DataplaneError> {
-        self.maps.set_control(word, value)?;
-        let words = &mut self.mirror.control;
-        match word {
-            Control::AgeingNs => words.ageing_ns = value,
-            Control::Flags => words.flags = value,
-            Control::BridgeIfindex => words.bridge_ifindex = value,
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn forget(&mut self, slot: u16) -> Result<(), DataplaneError> {
-        grace_period();
-        self.maps.purge(slot)?;
-        self.maps.zero_counters(slot)
-    }
-
-    fn execute(&mut self, op: &Op) -> Result<(), DataplaneError> {
-        match op {
-            Op::SetControl(word, value) => self.set_control(*word, *value)?,
-            Op::PublishPolicy { generation, policy } => self.publish(*generation, policy)?,
-            Op::SetPort { slot, port } => self.set_port(*slot, *port)?,
-            Op::MapIfindex { slot, ifindex } => {
-                self.maps.slots.insert(ifindex, u32::from(*slot), 0).map_err(full(maps::SLOTS, "ports"))?;
-                self.mirror.slots.insert(*ifindex, *slot);
-            }
-            Op::UnmapIfindex { ifindex, .. } => {
-                absent_is_fine(self.maps.slots.remove(ifindex)).map_err(failed(maps::SLOTS))?;
-                self.mirror.slots.remove(ifindex);
-            }
-            Op::Detach { ifindex, point, .. } => self.detach(*ifindex, *point)?,
-            Op::ClearTarget { slot } => {
-                // ifindex 0 empties the entry (dev_map_update_elem in kernel/bpf/devmap.c).
-                self.put_target(*slot, 0)?;
-                self.mirror.targets.remove(slot);
-            }
-            Op::PutStation { key, station } => self.put_station(*key, *station)?,
-            Op::RemoveStation { key, .. } => {
-                absent_is_fine(self.maps.fdb.remove(&Pod(*key))).map_err(failed(maps::FDB))?;
-                self.mirror.stations.remove(key);
-            }
-            Op::PutGuard(key) => {
-                self.maps.guard.insert(Pod(*key), 1, 0).map_err(failed(maps::GUARD))?;
-                self.mirror.guard.insert(*key);
-            }
-            Op::RemoveGuard(key) => {
-                absent_is_fine(self.maps.guard.remove(&Pod(*key))).map_err(failed(maps::GUARD))?;
-                self.mirror.guard.remove(key);
-            }
-            Op::ForgetPort { slot } => self.forget(*slot)?,
-            Op::Attach { .. } | Op::SetTarget { .. } => {}
-        }
-        Ok(())
-    }
-
-    fn set_target(&mut self, slot: u16, ifindex: u32) -> Result<(), Fault<DataplaneError>> {
-        match self.put_target(slot, ifindex) {
-            Ok(()) => {
-                self.mirror.targets.insert(slot, ifindex);
-                Ok(())
-            }
-            // dev_map_update_elem in kernel/bpf/devmap.c: no such device.
-            Err(DataplaneError::Map { error, .. }) if map_errno(&error) == Some(libc::EINVAL) => {
-                Err(Fault::Gone(ifindex))
-            }
-            Err(error) => Err(Fault::Failed(error)),
-        }
-    }
-
-    fn put_target(&mut self, slot: u16, ifindex: u32) -> Result<(), DataplaneError> {
-        self.maps.targets.set(u32::from(slot), ifindex, None, 0).map_err(|error| match error {
-            XdpMapError::MapError(error) => failed(maps::TARGETS)(error),
-            other => DataplaneError::Notes(other.to_string()),
-        })
-    }
-}
-
-impl Kernel for Executor {
-    type Error = DataplaneError;
-
-    fn observe(&mut self) -> Result<Actual, DataplaneError> {
-        let dead: Vec<_> = self
-            .links
-            .iter()
-            .filter(|((ifindex, point), (link, _))| !links::is_alive(link, &self.pins.link(*ifindex, *point), *ifindex))
-            .map(|(key, _)| *key)
-            .collect();
-        for (ifindex, point) in dead {
-            // The interface is gone, or somebody detached us. Either way nothing of ours sits there.
-            self.detach(ifindex, point)?;
-        }
-        Ok(self.mirror.clone())
-    }
-
-    fn apply(&mut self, op: &Op) -> Result<(), Fault<DataplaneError>> {
-        match op {
-            Op::Attach { ifindex, name, point, .. } => self.attach(*ifindex, name, *point),
-            Op::SetTarget { slot, ifindex } => self.set_target(*slot, *ifindex),
-            other => self.execute(other).map_err(Fault::Failed),
-        }
-    }
-}
-
-/// Removes every program, pin and map of a bridge that no manager holds.
-///
-/// # Errors
-/// [`DataplaneError::Locked`], [`DataplaneError::Io`].
-pub fn detach_bridge(dir: &Path, bridge: &str) -> Result<(), DataplaneError> {
-    let pins = Pins::new(dir, bridge);
-    if !pins.root().exists() {
-        return Ok(());
-    }
-    let _lock = pins.lock()?;
-    remove_all(&pins)
-}
-
-/// Where the maps of a bridge are pinned, for reading.
-///
-/// # Errors
-/// [`DataplaneError::NothingPinned`].
-pub fn maps_of(dir: &Path, bridge: &str) -> Result<PathBuf, DataplaneError> {
-    let pins = Pins::new(dir, bridge);
-    let missing = || DataplaneError::NothingPinned(pins.root().into());
-    // While an ABI is being replaced there are two; the complete one has notes.
-    let mut found = pins.all_maps().map_err(|_| missing())?;
-    found.sort_by_key(|path| std::cmp::Reverse(path.join(super::notes::NOTES).exists()));
-    found.into_iter().next().ok_or_else(missing)
-}
-
-fn remove_all(pins: &Pins) -> Result<(), DataplaneError> {
-    for (ifindex, point, path) in pins.all_links()? {
-        match links::find(&path, ifindex) {
-            Some(attachment) => links::detach(&path, attachment, point)?,
-            None => std::fs::remove_file(&path).map_err(super::error::at(&path))?,
-        }
-    }
-    pins.remove()
-}
-
-fn found_links(pins: &Pins) -> Result<BTreeMap<(u32, HookPoint), (Attachment, bool)>, DataplaneError> {
-    let mut found = BTreeMap::new();
-    for (ifindex, point, path) in pins.all_links()? {
-        match links::find(&path, ifindex) {
-            Some(attachment) => _ = found.insert((ifindex, point), (attachment, false)),
-            None => std::fs::remove_file(&path).map_err(super::error::at(&path))?,
-        }
-    }
-    Ok(found)
-}
-
-/// What the maps hold. The links of an older manager count as not attached: the plan then updates them in place.
-fn mirror(maps: &Maps, limits: &Limits) -> Result<Actual, DataplaneError> {
-    let mut mirror = Actual::default();
-    for entry in maps.slots.iter() {
-        let (ifindex, slot) = entry.map_err(failed(maps::SLOTS))?;
-        mirror.slots.insert(ifindex, slot as u16);
-    }
-    for slot in 1..=limits.ports {
-        let port = maps.ports.get(&slot, 0).map_err(failed(maps::PORTS))?.0;
-        if port != Port::default() {
-            mirror.ports.insert(slot as u16, port);
-        }
-        if let Ok(target) = maps.targets.get(slot, 0) {
-            mirror.targets.insert(slot as u16, target.if_index);
-        }
-    }
-    let known = |(_, station): &(StationKey, Station)| station.is(STATION_STATIC | STATION_HOST);
-    let entry =
-        |(key, station): (StationKey, Station)| (key, StationEntry { port: station.port, flags: station.flags });
-    mirror.stations = maps.stations()?.into_iter().filter(known).map(entry).collect();
-    let guard: Result<BTreeSet<_>, _> = maps.guard.keys().map(|key| key.map(|key| key.0)).collect();
-    mirror.guard = guard.map_err(failed(maps::GUARD))?;
-    mirror.control = ControlWords {
-        ageing_ns: maps.control(Control::AgeingNs)?,
-        flags: maps.control(Control::Flags)?,
-        bridge_ifindex: maps.control(Control::BridgeIfindex)?,
-    };
-    let generation = maps.control(Control::Generation)? as u32;
-    mirror.policy = (generation != 0).then(|| (generation, Arc::new(Lowered::unknown())));
-    Ok(mirror)
-}
-
-/// Waits until no program that runs now still runs.
-fn grace_period() {
-    const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
-    // SAFETY: no pointers. Where the call is missing, the map operations before it have waited already in practice.
-    unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) };
-}
-
-fn absent_is_fine(result: Result<(), MapError>) -> Result<(), MapError> {
-    match result {
-        Err(MapError::KeyNotFound) => Ok(()),
-        Err(MapError::SyscallError(call)) if call.io_error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
-        other => other,
-    }
-}
-
-fn map_errno(error: &MapError) -> Option<i32> {
-    match error {
-        MapError::SyscallError(call) => call.io_error.raw_os_error(),
-        _ => None,
-    }
-}
-
-fn full(map: &'static str, limit: &'static str) -> impl FnOnce(MapError) -> DataplaneError {
-    move |error| match map_errno(&error) {
-        Some(libc::E2BIG | libc::ENOSPC) => DataplaneError::Full { map, limit },
-        _ => failed(map)(error),
     }
 }

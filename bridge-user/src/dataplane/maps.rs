@@ -1,6 +1,6 @@
 //! Typed handles to the maps, from a loaded object or from pins.
 
-use std::path::Path;
+use std::{net::IpAddr, path::Path};
 
 use aya::maps::of_maps::ArrayOfMaps;
 use aya::{
@@ -8,7 +8,8 @@ use aya::{
     maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, PerCpuValues, xdp::DevMap},
 };
 use bridge_common::abi::{
-    CELLS, Cell, Control, Flow, FlowKey, GuardKey, L4Data, Pair, Port, PortCounters, Station, StationKey, Usage, maps,
+    CELLS, Cell, Control, Flow, FlowKey, GuardKey, L4Data, Pair, Port, PortCounters, Station, StationKey, Usage,
+    Zoneless, maps,
 };
 
 use super::{Pod, error::DataplaneError};
@@ -33,6 +34,7 @@ pub struct Maps {
     pub(super) counters: PerCpuArray<MapData, Pod<PortCounters>>,
     pub(super) rules: PerCpuArray<MapData, Pod<Cell>>,
     pub(super) targets: DevMap<MapData>,
+    pub(super) zoneless: HashMap<MapData, Pod<Zoneless>, u32>,
 }
 
 impl Maps {
@@ -70,6 +72,7 @@ impl Maps {
             counters: typed(maps::COUNTERS, &mut open)?,
             rules: typed(maps::RULES, &mut open)?,
             targets: typed(maps::TARGETS, &mut open)?,
+            zoneless: typed(maps::ZONELESS, &mut open)?,
         })
     }
 
@@ -146,6 +149,15 @@ impl Maps {
     /// [`DataplaneError::Map`].
     pub fn flows(&self) -> Result<Vec<(FlowKey, Flow)>, DataplaneError> {
         self.flows.iter().map(|entry| entry.map(|(k, v)| (k.0, v.0)).map_err(failed(maps::FLOWS))).collect()
+    }
+
+    /// Source addresses in no zone that were seen on station ports, with the port's slot.
+    ///
+    /// # Errors
+    /// [`DataplaneError::Map`].
+    pub fn zoneless(&self) -> Result<Vec<(IpAddr, u16)>, DataplaneError> {
+        let entry = |(key, slot): (Pod<Zoneless>, u32)| (key.0.address(), slot as u16);
+        self.zoneless.iter().map(|found| found.map(entry).map_err(failed(maps::ZONELESS))).collect()
     }
 
     /// Zeroes a port's counters.

@@ -8,6 +8,8 @@ mod links;
 pub mod maps;
 pub mod notes;
 pub mod object;
+mod ops;
+pub mod pinned;
 pub mod pins;
 mod publish;
 pub mod sweep;

@@ -6,6 +6,7 @@
 mod error;
 mod file;
 mod inputs;
+mod noting;
 mod remarks;
 mod round;
 mod telemetry;

@@ -1,6 +1,10 @@
 //! Sentences that an operator should read: what the host does that will surprise, and what no zone covers.
 
-use std::{collections::BTreeSet, fs, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    net::IpAddr,
+};
 
 use super::inputs::Inputs;
 use bridge_common::abi::{PORT_VIRTUAL, PORT_XDP_TARGET};
@@ -10,11 +14,18 @@ use crate::{
     topology::model::Topology,
 };
 
+/// Source addresses in no zone that were seen, by port name.
+pub(super) type Seen = BTreeMap<String, BTreeSet<IpAddr>>;
+
+/// How many addresses one remark names.
+const NAMED: usize = 8;
+
 /// All remarks of this moment.
-pub(super) fn remarks(topology: &Topology, desired: &Desired, inputs: &Inputs) -> Vec<String> {
+pub(super) fn remarks(topology: &Topology, desired: &Desired, inputs: &Inputs, seen: &Seen) -> Vec<String> {
     let mut remarks = desired.notes.clone();
     remarks.extend(redirects(&topology.bridge.name, inputs));
     remarks.extend(zoneless(topology, inputs));
+    remarks.extend(seen.iter().filter_map(|(port, addresses)| zoneless_behind(topology, port, addresses)));
     remarks.extend(no_targets(desired));
     remarks.extend(nics(desired));
     remarks
@@ -39,15 +50,12 @@ fn redirects(bridge: &str, inputs: &Inputs) -> Option<String> {
 
 /// Addresses of the host that no zone holds: what the host routes for them meets only rules with `any`.
 fn zoneless(topology: &Topology, inputs: &Inputs) -> Option<String> {
-    let in_zone = |address: &IpAddr| {
-        topology.policy.zones.iter().flat_map(|zone| &zone.prefixes).any(|net| net.contains(address))
-    };
     let link_local = |address: &IpAddr| matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
     let outside: Vec<_> = inputs
         .host
         .addresses
         .iter()
-        .filter(|address| !in_zone(address) && !link_local(address))
+        .filter(|address| !in_zone(topology, address) && !link_local(address))
         .map(ToString::to_string)
         .collect();
     (!outside.is_empty())
@@ -78,6 +86,24 @@ fn nics(desired: &Desired) -> Option<String> {
         format!(
             "XDP on {}: its driver may reset the link for seconds when XDP is first attached or detached",
             names.join(", ")
+        )
+    })
+}
+
+fn in_zone(topology: &Topology, address: &IpAddr) -> bool {
+    topology.policy.zones.iter().flat_map(|zone| &zone.prefixes).any(|prefix| prefix.contains(address))
+}
+
+/// Addresses behind a station port that no zone covers (now): pods, containers, or somebody's mistake.
+fn zoneless_behind(topology: &Topology, port: &str, addresses: &BTreeSet<IpAddr>) -> Option<String> {
+    let outside: Vec<_> = addresses.iter().filter(|address| !in_zone(topology, address)).collect();
+    let named: Vec<_> = outside.iter().take(NAMED).map(ToString::to_string).collect();
+    let more = outside.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!named.is_empty()).then(|| {
+        format!(
+            "seen on {port} from addresses in no zone: {}{more}; if they belong there (pods, containers), give them a zone",
+            named.join(", ")
         )
     })
 }

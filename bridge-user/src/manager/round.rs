@@ -12,13 +12,9 @@ use tracing::{error, info, warn};
 use super::{ManagerError, inputs::Inputs, remarks};
 use crate::{
     clock::monotonic_ns,
-    dataplane::{
-        DataplaneError,
-        executor::Executor,
-        notes::{LimitsNote, Notes, PortNote},
-    },
-    desired::{self, Desired, DesiredPort, Hook, HookPoint, SlowPathKind},
-    metrics::{self, Reconcile, ReconcileState},
+    dataplane::{DataplaneError, executor::Executor, notes::Notes},
+    desired::{self, Desired, DesiredPort, HookPoint},
+    metrics::{Reconcile, ReconcileState},
     policy::{self, lowered::Lowered},
     reconcile::{self, Report},
     topology::model::{OnExit, Topology},
@@ -49,14 +45,16 @@ pub(super) struct Manager {
     pub(super) executor: Executor,
     pub(super) desired: Desired,
     pub(super) progress: Arc<Mutex<Progress>>,
-    lowered: Arc<Lowered>,
+    pub(super) lowered: Arc<Lowered>,
     /// What `lowered` was made from; the policy only when the topology changed.
     lowered_from: Vec<std::net::IpAddr>,
-    before_attach: BTreeMap<u32, u64>,
+    pub(super) before_attach: BTreeMap<u32, u64>,
     /// The last error told, so that it is told once.
     told: String,
     /// Remarks of the last round: each is logged when it appears.
-    remarked: Vec<String>,
+    pub(super) remarked: Vec<String>,
+    /// Source addresses in no zone, as of the last sweep.
+    pub(super) zoneless: remarks::Seen,
     pub(super) refreshed_ns: u64,
 }
 
@@ -88,6 +86,7 @@ impl Manager {
             before_attach,
             told: String::new(),
             remarked: Vec::new(),
+            zoneless: remarks::Seen::new(),
             refreshed_ns: monotonic_ns(),
         };
         manager.first_round(inputs, old == Notes::default())?;
@@ -127,7 +126,7 @@ impl Manager {
 
     /// Logs each remark when it appears, before anything is attached.
     fn remark(&mut self, inputs: &Inputs) {
-        let remarks = remarks::remarks(&self.topology, &self.desired, inputs);
+        let remarks = remarks::remarks(&self.topology, &self.desired, inputs, &self.zoneless);
         for remark in remarks.iter().filter(|remark| !self.remarked.contains(remark)) {
             warn!("{remark}");
         }
@@ -243,42 +242,9 @@ impl Manager {
         self.desired.ports.iter().filter(|(ifindex, port)| self.is_attached(**ifindex, port)).count()
     }
 
-    fn is_attached(&self, ifindex: u32, port: &DesiredPort) -> bool {
+    pub(super) fn is_attached(&self, ifindex: u32, port: &DesiredPort) -> bool {
         let points: Vec<_> = HookPoint::ALL.into_iter().filter(|point| port.hook.wants(*point)).collect();
         self.executor.is_attached(ifindex, &points)
-    }
-
-    fn notes(&self) -> Notes {
-        let slots = self.executor.slots();
-        let port = |(ifindex, port): (&u32, &DesiredPort)| Some((*slots.get(ifindex)?, self.port_note(*ifindex, port)));
-        let name = |station: &crate::topology::model::StationEntry| {
-            let mac: Vec<_> = station.mac.iter().map(|byte| format!("{byte:02x}")).collect();
-            (mac.join(":"), station.name.clone())
-        };
-        Notes {
-            version: env!("CARGO_PKG_VERSION").into(),
-            bridge: self.desired.bridge.clone(),
-            slow_path: slow_path_name(self.desired.slow_path).into(),
-            ports: self.desired.ports.iter().filter_map(port).collect(),
-            rule_ids: self.lowered.rule_ids.clone(),
-            stations: self.topology.stations.iter().map(name).collect(),
-            policy: Some(self.topology.policy.clone()),
-            unpoliced: self.desired.unpoliced.iter().map(|port| port.name.clone()).collect(),
-            remarks: self.remarked.clone(),
-            limits: Some(LimitsNote::from(&self.topology.limits)),
-        }
-    }
-
-    fn port_note(&self, ifindex: u32, port: &DesiredPort) -> PortNote {
-        PortNote {
-            name: port.name.clone(),
-            ifindex,
-            hook: hook_name(port.hook).name().into(),
-            uplink: port.port.station_limit == u32::MAX,
-            attached: self.is_attached(ifindex, port),
-            reasons: port.ineligible.clone(),
-            before_attach: self.before_attach.get(&ifindex).copied().unwrap_or_default(),
-        }
     }
 
     pub(super) fn on_exit(&self) -> OnExit {
@@ -292,21 +258,5 @@ impl Manager {
 
     pub(super) fn remove(self) -> Result<(), ManagerError> {
         Ok(self.executor.remove()?)
-    }
-}
-
-fn slow_path_name(kind: SlowPathKind) -> &'static str {
-    match kind {
-        SlowPathKind::Linux => "linux",
-        SlowPathKind::OvsKernel => "ovs",
-        SlowPathKind::OvsUserspace => "ovs-userspace",
-    }
-}
-
-fn hook_name(hook: Hook) -> metrics::Hook {
-    match hook {
-        Hook::Tc => metrics::Hook::Tc,
-        Hook::XdpTc => metrics::Hook::XdpTc,
-        Hook::XdpEgress => metrics::Hook::Xdp,
     }
 }

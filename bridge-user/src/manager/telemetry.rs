@@ -6,10 +6,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use tokio::{sync::watch, task::JoinHandle};
 use tracing::{error, warn};
 
-use super::{ManagerError, inputs::Inputs, round::Manager};
+use super::{ManagerError, inputs::Inputs, remarks::Seen as Zoneless, round::Manager};
 use crate::{
     clock::monotonic_ns,
-    dataplane::sweep::Seen,
+    dataplane::{DataplaneError, sweep::Seen},
     desired::SlowPathKind,
     metrics::{Server, Snapshot},
     source::openflow::OpenFlow,
@@ -60,6 +60,9 @@ impl Manager {
             Ok(swept) => swept,
             Err(error) => return self.failed(&format!("sweeping: {error}")),
         };
+        if let Err(error) = self.note_zoneless() {
+            return self.failed(&format!("sweeping: {error}"));
+        }
         // A third of the ageing time leaves two more tries before the slow path forgets.
         if now.saturating_sub(self.refreshed_ns) < ageing_ns / 3 {
             return;
@@ -71,17 +74,31 @@ impl Manager {
         }
     }
 
+    fn note_zoneless(&mut self) -> Result<(), DataplaneError> {
+        let names = self.port_names();
+        let mut seen = Zoneless::new();
+        for (address, slot) in self.executor.maps().zoneless()? {
+            if let Some((_, name)) = names.get(&slot) {
+                seen.entry(name.clone()).or_default().insert(address);
+            }
+        }
+        self.zoneless = seen;
+        Ok(())
+    }
+
+    /// Interface and name of every port, by slot.
+    fn port_names(&self) -> BTreeMap<u16, (u32, String)> {
+        let slots = self.executor.slots();
+        let ports = self.desired.ports.iter();
+        ports.filter_map(|(ifindex, port)| Some((*slots.get(ifindex)?, (*ifindex, port.name.clone())))).collect()
+    }
+
     async fn refresh(&self, inputs: &Inputs, fresh: &[Seen]) -> Result<(), String> {
-        let names: BTreeMap<u16, (u32, &str)> = self
-            .desired
-            .ports
-            .iter()
-            .filter_map(|(ifindex, port)| Some((*self.executor.slots().get(ifindex)?, (*ifindex, port.name.as_str()))))
-            .collect();
-        let at = fresh.iter().filter_map(|seen| Some((seen.mac, *names.get(&seen.slot)?)));
+        let names = self.port_names();
+        let at = fresh.iter().filter_map(|seen| Some((seen.mac, names.get(&seen.slot)?)));
         if self.desired.slow_path == SlowPathKind::Linux {
             for (mac, (ifindex, _)) in at {
-                inputs.netlink.refresh_linux(ifindex, mac).await.map_err(|error| error.to_string())?;
+                inputs.netlink.refresh_linux(*ifindex, mac).await.map_err(|error| error.to_string())?;
             }
             return Ok(());
         }
@@ -91,7 +108,7 @@ impl Manager {
             .flat_map(|bridge| &bridge.interfaces)
             .filter_map(|interface| Some((interface.name.as_str(), interface.ofport?)))
             .collect();
-        let entries: Vec<_> = at.filter_map(|(mac, (_, name))| Some((*numbers.get(name)?, mac))).collect();
+        let entries: Vec<_> = at.filter_map(|(mac, (_, name))| Some((*numbers.get(name.as_str())?, mac))).collect();
         if entries.is_empty() {
             return Ok(());
         }

@@ -45,6 +45,7 @@ pub(crate) fn snapshot() -> Snapshot {
     };
     let rule = |id: &str, packets, bytes| RuleCount { id: id.into(), tally: Tally { packets, bytes } };
     Snapshot {
+        remarks: vec!["a remark".into()],
         build: Build { version: "0.1.0".into(), abi: "5f0c".into() },
         bridge: "br0".into(),
         slow_path: "ovs".into(),

@@ -102,6 +102,7 @@ flows        5
 unpoliced    afx0
 map          FDB: 10 of 65536 entries
 map          FLOWS: 5 of 131072 entries
+note         a remark
 "
     );
     assert_eq!(
@@ -111,7 +112,7 @@ map          FLOWS: 5 of 131072 entries
             r#""heartbeat_age_seconds":0.5,"reconcile":{"state":"in-sync","last_success_age_seconds":0.25,"failures":1},"#,
             r#""ports":2,"attached":2,"eligible":1,"unpoliced":["afx0"],"static_stations":2,"learned_stations":8,"#,
             r#""flows":5,"fdb_full":0,"maps":[{"name":"FDB","used":10,"capacity":65536},"#,
-            r#"{"name":"FLOWS","used":5,"capacity":131072}]}"#,
+            r#"{"name":"FLOWS","used":5,"capacity":131072}],"remarks":["a remark"]}"#,
         )
     );
     snapshot.reconcile = None;

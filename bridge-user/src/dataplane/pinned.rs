@@ -1,0 +1,108 @@
+//! What is pinned: found again by a new manager, read by `show`, removed by `detach`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bridge_common::abi::{
+    Control, Port, STATION_HOST, STATION_STATIC, Station, StationKey,
+    maps::{self, Limits},
+};
+
+use super::{
+    error::DataplaneError,
+    links::{self, Attachment},
+    maps::{Maps, failed},
+    pins::Pins,
+};
+use crate::{
+    desired::{ControlWords, HookPoint},
+    plan::{Actual, StationEntry},
+    policy::lowered::Lowered,
+};
+
+/// Links by interface and hook point; `true`: the link runs the programs of this build.
+pub(super) type Links = BTreeMap<(u32, HookPoint), (Attachment, bool)>;
+
+/// Removes every program, pin and map of a bridge that no manager holds.
+///
+/// # Errors
+/// [`DataplaneError::Locked`], [`DataplaneError::Io`].
+pub fn detach_bridge(dir: &Path, bridge: &str) -> Result<(), DataplaneError> {
+    let pins = Pins::new(dir, bridge);
+    if !pins.root().exists() {
+        return Ok(());
+    }
+    let _lock = pins.lock()?;
+    remove_all(&pins)
+}
+
+/// Where the maps of a bridge are pinned, for reading.
+///
+/// # Errors
+/// [`DataplaneError::NothingPinned`].
+pub fn maps_of(dir: &Path, bridge: &str) -> Result<PathBuf, DataplaneError> {
+    let pins = Pins::new(dir, bridge);
+    let missing = || DataplaneError::NothingPinned(pins.root().into());
+    // While an ABI is being replaced there are two; the complete one has notes.
+    let mut found = pins.all_maps().map_err(|_| missing())?;
+    found.sort_by_key(|path| std::cmp::Reverse(path.join(super::notes::NOTES).exists()));
+    found.into_iter().next().ok_or_else(missing)
+}
+
+/// Removes every link, then every map.
+pub(super) fn remove_all(pins: &Pins) -> Result<(), DataplaneError> {
+    for (ifindex, point, path) in pins.all_links()? {
+        match links::find(&path, ifindex) {
+            Some(attachment) => links::detach(&path, attachment, point)?,
+            None => std::fs::remove_file(&path).map_err(super::error::at(&path))?,
+        }
+    }
+    pins.remove()
+}
+
+/// The links that an earlier manager left; those of interfaces that are gone are removed.
+pub(super) fn found_links(pins: &Pins) -> Result<Links, DataplaneError> {
+    let mut found = BTreeMap::new();
+    for (ifindex, point, path) in pins.all_links()? {
+        match links::find(&path, ifindex) {
+            Some(attachment) => _ = found.insert((ifindex, point), (attachment, false)),
+            None => std::fs::remove_file(&path).map_err(super::error::at(&path))?,
+        }
+    }
+    Ok(found)
+}
+
+/// What the maps hold. The links of an older manager count as not attached: the plan then updates them in place.
+pub(super) fn mirror(maps: &Maps, limits: &Limits) -> Result<Actual, DataplaneError> {
+    let mut mirror = Actual::default();
+    for entry in maps.slots.iter() {
+        let (ifindex, slot) = entry.map_err(failed(maps::SLOTS))?;
+        mirror.slots.insert(ifindex, slot as u16);
+    }
+    for slot in 1..=limits.ports {
+        let port = maps.ports.get(&slot, 0).map_err(failed(maps::PORTS))?.0;
+        if port != Port::default() {
+            mirror.ports.insert(slot as u16, port);
+        }
+        if let Ok(target) = maps.targets.get(slot, 0) {
+            mirror.targets.insert(slot as u16, target.if_index);
+        }
+    }
+    let known = |(_, station): &(StationKey, Station)| station.is(STATION_STATIC | STATION_HOST);
+    let entry =
+        |(key, station): (StationKey, Station)| (key, StationEntry { port: station.port, flags: station.flags });
+    mirror.stations = maps.stations()?.into_iter().filter(known).map(entry).collect();
+    let guard: Result<BTreeSet<_>, _> = maps.guard.keys().map(|key| key.map(|key| key.0)).collect();
+    mirror.guard = guard.map_err(failed(maps::GUARD))?;
+    mirror.control = ControlWords {
+        ageing_ns: maps.control(Control::AgeingNs)?,
+        flags: maps.control(Control::Flags)?,
+        bridge_ifindex: maps.control(Control::BridgeIfindex)?,
+    };
+    let generation = maps.control(Control::Generation)? as u32;
+    mirror.policy = (generation != 0).then(|| (generation, Arc::new(Lowered::unknown())));
+    Ok(mirror)
+}

@@ -1,0 +1,42 @@
+//! The golden cases on the host build: verdict, rule, counters and map changes, all of them and nothing else.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use bridge_common::abi::{Counted, Drop, Punt};
+use support::case::Program;
+use support::{cases, host};
+
+#[test]
+fn every_case_holds_on_the_host() {
+    let all = cases::all();
+    let wrong: Vec<String> = all.iter().flat_map(|case| host::run(case).1).collect();
+    assert!(wrong.is_empty(), "{} of {} cases:\n{}", wrong.len(), all.len(), wrong.join("\n"));
+}
+
+#[test]
+fn the_cases_reach_every_reason() {
+    let mut reached = BTreeSet::new();
+    for step in cases::all().iter().flat_map(|case| &case.steps) {
+        reached.extend([Program::Xdp, Program::In].iter().filter_map(|&program| step.want(program).counted()));
+    }
+    let ingress = |counted: &Counted| !matches!(counted, Counted::EgressDrop(_));
+    let missing: Vec<Counted> = Counted::all().filter(ingress).filter(|counted| !reached.contains(counted)).collect();
+    assert!(
+        missing.is_empty(),
+        "no case for {missing:?}; {} punt and {} drop reasons",
+        Punt::ALL.len(),
+        Drop::ALL.len()
+    );
+}
+
+#[test]
+fn names_are_unique() {
+    let mut seen = BTreeSet::new();
+    for case in cases::all() {
+        assert!(seen.insert(case.name.clone()), "two cases are called {:?}", case.name);
+    }
+}

@@ -1,0 +1,354 @@
+//! The loaded programs under BPF_PROG_TEST_RUN, with the kernel's maps filled from a [`Setup`] before each frame.
+//!
+//! Every interface of the world exists in a namespace of its own, under its index. Times are shifted to the kernel's
+//! clock on the way in and back on the way out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::{AsFd as _, AsRawFd as _};
+
+use aya::Ebpf;
+use aya::maps::of_maps::ArrayOfMaps;
+use aya::maps::xdp::DevMap;
+use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, PerCpuArray, PerCpuValues, lpm_trie::Key};
+use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions, Xdp};
+use bridge_common::abi::maps::{self, Limits};
+use bridge_common::abi::{
+    CELLS, Cell, Control, Counted, Flow, FlowKey, GuardKey, L4Data, Pair, Plain, Port, PortCounters, Station,
+    StationKey, Usage,
+};
+use bridge_tests::model::{Action, Counts, Generation, Setup};
+use bridge_tests::netns::Netns;
+use bridge_user::dataplane::object::{self, LoadOptions};
+use nix::time::{ClockId, clock_gettime};
+
+use super::case::{At, Program, Step};
+use super::context;
+use super::world::INTERFACES;
+
+/// Slots that cases use.
+const SLOT_COUNT: u16 = 16;
+const RULE_COUNT: u32 = 17;
+const LIMITS: Limits =
+    Limits { stations: 64, stations_per_port: 4, ports: 16, flows: 64, prefixes: 64, zones: 8, rules: 16 };
+const BPF_F_NO_PREALLOC: u32 = 1;
+const BPF_F_INNER_MAP: u32 = 1 << 12;
+
+/// A map key or value, byte by byte.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+pub struct Pod<T>(pub T);
+// SAFETY: `Plain` promises a `repr(C)` type without padding of which every bit pattern is valid.
+unsafe impl<T: Plain> aya::Pod for Pod<T> {}
+
+type Trie<K> = LpmTrie<MapData, K, u32>;
+type Pairs = Array<MapData, Pod<Pair>>;
+
+/// What a program did to a frame.
+pub struct Ran {
+    pub action: Action,
+    pub counts: Counts,
+    pub after: Setup,
+    /// The verdict that the program recorded: slot and cell.
+    pub recorded: Option<(u16, usize)>,
+    pub frame: Vec<u8>,
+}
+
+/// Programs and maps. Live and use it on a thread that is inside its namespace.
+pub struct Kernel {
+    ebpf: Ebpf,
+    control: Array<MapData, u64>,
+    slots: HashMap<MapData, u32, u32>,
+    ports: Array<MapData, Pod<Port>>,
+    fdb: HashMap<MapData, Pod<StationKey>, Pod<Station>>,
+    guard: HashMap<MapData, Pod<GuardKey>, u32>,
+    zones4: ArrayOfMaps<MapData, Trie<[u8; 4]>>,
+    zones6: ArrayOfMaps<MapData, Trie<[u8; 16]>>,
+    pairs: ArrayOfMaps<MapData, Pairs>,
+    l4: ArrayOfMaps<MapData, Trie<Pod<L4Data>>>,
+    flows: HashMap<MapData, Pod<FlowKey>, Pod<Flow>>,
+    used: Array<MapData, Pod<Usage>>,
+    freed: Array<MapData, Pod<Usage>>,
+    counters: PerCpuArray<MapData, Pod<PortCounters>>,
+    rules: PerCpuArray<MapData, Pod<Cell>>,
+    targets: DevMap<MapData>,
+    last: PerCpuArray<MapData, u64>,
+    published: [Option<Generation>; 2],
+    /// Descriptors of the arrays that elements are deleted from.
+    descriptors: Descriptors,
+}
+
+#[derive(Clone, Copy)]
+struct Descriptors {
+    targets: i32,
+    outer: [i32; 4],
+}
+
+/// A namespace with the world's interfaces.
+pub fn namespace(role: &str) -> Netns {
+    let netns = Netns::create(&format!("fb{}-0-{role}", std::process::id())).unwrap();
+    let links = INTERFACES.map(|index| format!("link add name p{index} index {index} type veth peer name q{index}\n"));
+    netns.ip(&links.concat()).unwrap();
+    netns
+}
+
+macro_rules! take {
+    ($ebpf:ident, $name:expr) => {
+        $ebpf.take_map($name).unwrap().try_into().unwrap()
+    };
+}
+
+impl Kernel {
+    /// Loads maps and programs.
+    pub fn load() -> Self {
+        let mut ebpf = object::load(LoadOptions { limits: LIMITS, pins: None, record_verdict: true }).unwrap();
+        let descriptors = Descriptors {
+            targets: descriptor(&ebpf, maps::TARGETS),
+            outer: [maps::ZONES4, maps::ZONES6, maps::PAIRS, maps::L4].map(|name| descriptor(&ebpf, name)),
+        };
+        Self {
+            control: take!(ebpf, maps::CONTROL),
+            slots: take!(ebpf, maps::SLOTS),
+            ports: take!(ebpf, maps::PORTS),
+            fdb: take!(ebpf, maps::FDB),
+            guard: take!(ebpf, maps::GUARD),
+            zones4: take!(ebpf, maps::ZONES4),
+            zones6: take!(ebpf, maps::ZONES6),
+            pairs: take!(ebpf, maps::PAIRS),
+            l4: take!(ebpf, maps::L4),
+            flows: take!(ebpf, maps::FLOWS),
+            used: take!(ebpf, maps::USED),
+            freed: take!(ebpf, maps::FREED),
+            counters: take!(ebpf, maps::COUNTERS),
+            rules: take!(ebpf, maps::RULES),
+            targets: take!(ebpf, maps::TARGETS),
+            last: take!(ebpf, maps::LAST_VERDICT),
+            published: [None, None],
+            descriptors,
+            ebpf,
+        }
+    }
+
+    /// One frame on these tables; `None` if the machine took so long that entries would have grown old meanwhile, which
+    /// no outcome can be told from.
+    pub fn run(&mut self, before: &Setup, step: &Step, program: Program) -> Option<Ran> {
+        let clock = Clock { model: before.now_ns, kernel: now() };
+        self.fill(before, clock);
+        let counted = self.read_counts();
+        let (code, frame) = self.execute(step, program);
+        if now() - clock.kernel > 800_000_000 {
+            return None;
+        }
+        Some(Ran {
+            action: context::action(program, code),
+            counts: difference(&self.read_counts(), &counted),
+            after: self.read(before, clock),
+            recorded: self.recorded(),
+            frame,
+        })
+    }
+
+    fn execute(&mut self, step: &Step, program: Program) -> (u32, Vec<u8>) {
+        let mut out = vec![0; step.frame.len() + 64];
+        let (name, context) = match (program, step.at) {
+            (Program::Xdp, At::Ingress(ifindex)) => (object::XDP, context::xdp(step.frame.len(), ifindex)),
+            (Program::In, At::Ingress(ifindex)) => (object::TC_IN, context::skb(ifindex, 0, step.gso)),
+            (_, At::Egress(ifindex, from)) => (object::TC_OUT, context::skb(ifindex, from, step.gso)),
+            (Program::Out, At::Ingress(_)) => panic!("an entering frame meets no egress program"),
+        };
+        let options = TestRunOptions {
+            data_in: Some(&step.frame),
+            data_out: Some(&mut out),
+            ctx_in: Some(&context),
+            ..TestRunOptions::default()
+        };
+        let result = match program {
+            Program::Xdp => object::program::<Xdp>(&mut self.ebpf, name).unwrap().test_run(options),
+            _ => object::program::<SchedClassifier>(&mut self.ebpf, name).unwrap().test_run(options),
+        };
+        let result = result.unwrap_or_else(|error| panic!("{name} on {:02x?}: {error:?}", step.frame));
+        out.truncate(result.data_size_out as usize);
+        (result.return_value, out)
+    }
+
+    fn fill(&mut self, setup: &Setup, clock: Clock) {
+        for word in 0..setup.control.len() as u32 {
+            let mut value = setup.control[word as usize];
+            if word == Control::Heartbeat as u32 {
+                value = clock.to_kernel(value);
+            }
+            self.control.set(word, value, 0).unwrap();
+        }
+        clear(&mut self.slots);
+        clear(&mut self.fdb);
+        clear(&mut self.guard);
+        clear(&mut self.flows);
+        setup.slots.iter().for_each(|(ifindex, &slot)| self.slots.insert(ifindex, u32::from(slot), 0).unwrap());
+        for (&key, &station) in &setup.stations {
+            let station = Station { seen_ns: clock.to_kernel(station.seen_ns), ..station };
+            self.fdb.insert(Pod(key), Pod(station), 0).unwrap();
+        }
+        setup.guard.iter().for_each(|&key| self.guard.insert(Pod(key), 1, 0).unwrap());
+        for (&key, &flow) in &setup.flows {
+            self.flows.insert(Pod(key), Pod(Flow { seen_ns: clock.to_kernel(flow.seen_ns), ..flow }), 0).unwrap();
+        }
+        for slot in 0..SLOT_COUNT {
+            let index = u32::from(slot);
+            self.ports.set(index, Pod(setup.ports.get(&slot).copied().unwrap_or_default()), 0).unwrap();
+            self.used.set(index, Pod(setup.usage.get(&slot).copied().unwrap_or_default()), 0).unwrap();
+            self.freed.set(index, Pod(Usage::default()), 0).unwrap();
+        }
+        self.fill_targets(&setup.targets, setup);
+        for parity in 0..2 {
+            self.publish(parity, &setup.generations[parity]);
+        }
+        self.last.set(0, PerCpuValues::try_from(vec![0; aya::util::nr_cpus().unwrap()]).unwrap(), 0).unwrap();
+    }
+
+    fn fill_targets(&mut self, targets: &BTreeSet<u16>, setup: &Setup) {
+        for slot in 1..SLOT_COUNT {
+            match setup.ports.get(&slot).filter(|_| targets.contains(&slot)) {
+                Some(port) => self.targets.set(u32::from(slot), port.ifindex, None, 0).unwrap(),
+                None => context::delete(self.descriptors.targets, u32::from(slot)),
+            }
+        }
+    }
+
+    fn publish(&mut self, parity: usize, tables: &Option<Generation>) {
+        let index = parity as u32;
+        if self.published[parity] == *tables {
+            return;
+        }
+        self.published[parity].clone_from(tables);
+        let Some(tables) = tables else {
+            return self.descriptors.outer.iter().for_each(|&outer| context::delete(outer, index));
+        };
+        let capacity = object::prefix_capacity(&LIMITS);
+        let mut zones4: Trie<[u8; 4]> = LpmTrie::create(capacity, BPF_F_NO_PREALLOC).unwrap();
+        tables.zones4.iter().for_each(|&(length, key, entry)| zones4.insert(&Key::new(length, key), entry, 0).unwrap());
+        let mut zones6: Trie<[u8; 16]> = LpmTrie::create(capacity, BPF_F_NO_PREALLOC).unwrap();
+        tables.zones6.iter().for_each(|&(length, key, entry)| zones6.insert(&Key::new(length, key), entry, 0).unwrap());
+        let mut l4: Trie<Pod<L4Data>> = LpmTrie::create(maps::L4_ENTRIES, BPF_F_NO_PREALLOC).unwrap();
+        tables.l4.iter().for_each(|&(length, key, word)| l4.insert(&Key::new(length, Pod(key)), word, 0).unwrap());
+        let mut pairs: Pairs = Array::create(tables.pairs.len() as u32, BPF_F_INNER_MAP).unwrap();
+        tables.pairs.iter().zip(0..).for_each(|(&pair, index)| pairs.set(index, Pod(pair), 0).unwrap());
+        self.zones4.set(index, &zones4, 0).unwrap();
+        self.zones6.set(index, &zones6, 0).unwrap();
+        self.l4.set(index, &l4, 0).unwrap();
+        self.pairs.set(index, &pairs, 0).unwrap();
+    }
+
+    fn read(&self, before: &Setup, clock: Clock) -> Setup {
+        let mut after = before.clone();
+        after.control[Control::FdbFull as usize] = self.control.get(&(Control::FdbFull as u32), 0).unwrap();
+        after.stations = entries(self.fdb.iter(), |station: Station| Station {
+            seen_ns: clock.to_model(station.seen_ns),
+            ..station
+        });
+        after.flows = entries(self.flows.iter(), |flow: Flow| Flow { seen_ns: clock.to_model(flow.seen_ns), ..flow });
+        for slot in 0..SLOT_COUNT {
+            let used = self.used.get(&u32::from(slot), 0).unwrap().0;
+            if used != Usage::default() || after.usage.contains_key(&slot) {
+                after.usage.insert(slot, used);
+            }
+            assert_eq!(
+                self.freed.get(&u32::from(slot), 0).unwrap().0,
+                Usage::default(),
+                "only the manager writes FREED"
+            );
+        }
+        after
+    }
+
+    fn read_counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        let sum = |cells: &[Cell]| Cell {
+            packets: cells.iter().map(|cell| cell.packets).sum(),
+            bytes: cells.iter().map(|cell| cell.bytes).sum(),
+        };
+        for slot in 0..=SLOT_COUNT {
+            let values = self.counters.get(&u32::from(slot), 0).unwrap();
+            for counted in Counted::all() {
+                let cells: Vec<Cell> = values.iter().map(|cpu| cpu.0.cells[counted.cell()]).collect();
+                counts.ports.insert((slot, counted), sum(&cells));
+            }
+            let named: BTreeSet<usize> = Counted::all().map(Counted::cell).collect();
+            let unnamed = (0..CELLS).filter(|cell| !named.contains(cell));
+            unnamed
+                .for_each(|cell| assert!(values.iter().all(|cpu| cpu.0.cells[cell] == Cell::default()), "cell {cell}"));
+        }
+        for rule in 0..RULE_COUNT {
+            let cells: Vec<Cell> = self.rules.get(&rule, 0).unwrap().iter().map(|cpu| cpu.0).collect();
+            counts.rules.insert(rule, sum(&cells));
+        }
+        counts
+    }
+
+    fn recorded(&self) -> Option<(u16, usize)> {
+        let word = *self.last.get(&0, 0).unwrap().iter().find(|word| **word >> 63 == 1)?;
+        Some(((word >> 16) as u16, usize::from(word as u16)))
+    }
+}
+
+fn descriptor(ebpf: &Ebpf, name: &str) -> i32 {
+    match ebpf.map(name) {
+        Some(Map::DevMap(data) | Map::ArrayOfMaps(data)) => data.fd().as_fd().as_raw_fd(),
+        _ => panic!("{name} is no array of devices or maps"),
+    }
+}
+
+fn clear<K: aya::Pod, V: aya::Pod>(map: &mut HashMap<MapData, K, V>) {
+    let keys: Vec<K> = map.keys().map(Result::unwrap).collect();
+    keys.iter().for_each(|key| map.remove(key).unwrap());
+}
+
+fn entries<K: Ord, V, E: std::fmt::Debug>(
+    iter: impl Iterator<Item = Result<(Pod<K>, Pod<V>), E>>,
+    shift: impl Fn(V) -> V,
+) -> BTreeMap<K, V> {
+    iter.map(|entry| entry.map(|(key, value)| (key.0, shift(value.0))).unwrap()).collect()
+}
+
+/// Counters that moved.
+fn difference(after: &Counts, before: &Counts) -> Counts {
+    fn moved<K: Ord + Copy>(after: &BTreeMap<K, Cell>, before: &BTreeMap<K, Cell>) -> BTreeMap<K, Cell> {
+        let less = |a: &Cell, b: &Cell| Cell { packets: a.packets - b.packets, bytes: a.bytes - b.bytes };
+        let all = after.iter().map(|(key, cell)| (*key, less(cell, &before[key])));
+        all.filter(|(_, cell)| *cell != Cell::default()).collect()
+    }
+    Counts { ports: moved(&after.ports, &before.ports), rules: moved(&after.rules, &before.rules) }
+}
+
+/// CLOCK_MONOTONIC_COARSE, as `bpf_ktime_get_coarse_ns` gives it.
+pub fn now() -> u64 {
+    let time = clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE).unwrap();
+    time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64
+}
+
+/// One moment on the model's clock and on the kernel's.
+#[derive(Clone, Copy)]
+struct Clock {
+    model: u64,
+    kernel: u64,
+}
+
+impl Clock {
+    /// 0 stays 0: never.
+    fn to_kernel(self, time: u64) -> u64 {
+        if time == 0 {
+            0
+        } else {
+            (time + self.kernel).checked_sub(self.model).expect("older than this machine's boot")
+        }
+    }
+
+    /// What the program wrote while it ran is the model's now.
+    fn to_model(self, time: u64) -> u64 {
+        if time == 0 { 0 } else { self.model - self.kernel.saturating_sub(time) }
+    }
+}
+
+/// The oldest time in the tables, as an age: a kernel that booted later cannot show it.
+pub fn oldest_age(setup: &Setup) -> u64 {
+    let times = setup.stations.values().map(|s| s.seen_ns).chain(setup.flows.values().map(|f| f.seen_ns));
+    times.filter(|time| *time != 0).map(|time| setup.now_ns - time).max().unwrap_or(0)
+}
