@@ -12,6 +12,7 @@ pub mod capture;
 pub mod differential;
 mod error;
 pub mod fastbridge;
+pub mod foreign;
 pub mod frame;
 pub mod lab;
 pub mod leaks;
