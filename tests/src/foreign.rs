@@ -15,6 +15,10 @@ pub enum Place {
     Xdp,
     /// tcx ingress; leaves everything to the next program.
     TcxIngress,
+    /// tcx ingress; drops everything that reaches it.
+    TcxIngressDropping,
+    /// tcx egress; drops everything that reaches it.
+    TcxEgressDropping,
 }
 
 /// An attached program; detached when dropped.
@@ -24,7 +28,7 @@ pub struct Foreign {
 }
 
 impl Foreign {
-    /// Loads a program that lets everything through and attaches it to an interface.
+    /// Loads a program and attaches it behind those that are there to an interface.
     pub fn attach(netns: &Netns, interface: &str, place: Place) -> Result<Self> {
         let what = format!("a foreign program at {}/{interface}", netns.name());
         let index = netns.ifindex(interface)?.ok_or_else(|| Error::Invalid(format!("no interface for {what}")))?;
@@ -35,10 +39,12 @@ impl Foreign {
 
 fn link(ifindex: u32, place: Place) -> io::Result<OwnedFd> {
     const BPF_LINK_CREATE: libc::c_int = 28;
-    // Program type, attach type (linux/bpf.h), verdict: XDP_PASS, TCX_NEXT.
+    // Program type, attach type (linux/bpf.h), verdict: XDP_PASS, TCX_NEXT, TCX_DROP.
     let (kind, attach, verdict) = match place {
         Place::Xdp => (6, 37, 2),
         Place::TcxIngress => (3, 46, -1),
+        Place::TcxIngressDropping => (3, 46, 2),
+        Place::TcxEgressDropping => (3, 47, 2),
     };
     let program = load(kind, verdict)?;
     let mut create = [0_u32; 12];

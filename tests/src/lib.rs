@@ -25,6 +25,7 @@ pub mod session;
 pub mod site;
 pub mod steady;
 mod sweep;
+pub mod transfer;
 
 pub use error::{Error, Result};
 pub use run::{find_tool, wait_until};

@@ -31,7 +31,7 @@ use crate::{
 
 /// The heartbeat and the look whether links are still ours.
 const BEAT: Duration = Duration::from_secs(1);
-/// Housekeeping of stations and flows.
+/// Housekeeping of stations and flows; more often where the slow path forgets sooner.
 const SWEEP: Duration = Duration::from_secs(10);
 
 /// Runs until SIGINT or SIGTERM.
@@ -77,7 +77,7 @@ async fn turn(
 ) -> Result<(), ManagerError> {
     let mut beat = interval(BEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut sweep_at = Instant::now() + SWEEP;
+    let mut sweep_at = Instant::now() + SWEEP.min(manager.refresh_period());
     loop {
         tokio::select! {
             biased;
@@ -94,7 +94,7 @@ async fn turn(
                 // Not everything that matters has an event: sysctls have none.
                 look(manager, inputs).await;
                 if Instant::now() >= sweep_at {
-                    sweep_at = Instant::now() + SWEEP;
+                    sweep_at = Instant::now() + SWEEP.min(manager.refresh_period());
                     manager.sweep(inputs).await;
                 }
                 let _no_systemd = sd_notify::notify(false, &[sd_notify::NotifyState::Watchdog]);

@@ -1,7 +1,7 @@
 //! The metrics endpoint, and the slow path's memory: stations that the fast path serves are shown to it before it
 //! forgets them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, task::JoinHandle};
 use tracing::{error, warn};
@@ -59,7 +59,15 @@ pub(super) fn serve(manager: &Manager, server: Option<Server>) -> Endpoint {
     Endpoint(Some((stop, task)))
 }
 
+/// A station's time in the map may be this much older than its last frame (`abi::Station::seen_ns`).
+const SEEN_EXACT_NS: u64 = 1_000_000_000;
+
 impl Manager {
+    /// A third of the ageing time leaves two more tries before the slow path forgets.
+    pub(super) fn refresh_period(&self) -> Duration {
+        Duration::from_nanos(self.desired.control.ageing_ns / 3)
+    }
+
     /// Housekeeping of stations and flows, and the refresh of the slow path's entries.
     pub(super) async fn sweep(&mut self, inputs: &Inputs) {
         let now = monotonic_ns();
@@ -71,11 +79,11 @@ impl Manager {
         if let Err(error) = self.note_zoneless() {
             return self.failed(&format!("sweeping: {error}"));
         }
-        // A third of the ageing time leaves two more tries before the slow path forgets.
-        if now.saturating_sub(self.refreshed_ns) < ageing_ns / 3 {
+        // Sweeps come with the beat, which is never exact.
+        if now.saturating_sub(self.refreshed_ns) + SEEN_EXACT_NS / 2 < ageing_ns / 3 {
             return;
         }
-        let since = std::mem::replace(&mut self.refreshed_ns, now);
+        let since = std::mem::replace(&mut self.refreshed_ns, now).saturating_sub(SEEN_EXACT_NS);
         let fresh: Vec<_> = swept.seen.into_iter().filter(|seen| seen.seen_ns >= since).collect();
         if let Err(error) = self.refresh(inputs, &fresh).await {
             warn!("the slow path's stations could not be refreshed, it may flood for some: {error}");

@@ -1,0 +1,256 @@
+//! The traps of design section 3 that concern single frames and hooks; those of offloads and of ageing have files of their own. Judged by
+//! captures on the receiving side. Needs root and the binary.
+//!
+//! Each case was seen to fail without its rule; the mutation is named at the case. Elsewhere: attach by name, pins, restarts, netlink
+//! attached XDP and private mounts (`lab_manager_*`); every frame once beside user space (`differential` as well).
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::time::Duration;
+
+use bridge_tests::bpffs::Bpffs;
+use bridge_tests::capture::Tap;
+use bridge_tests::fastbridge::Control;
+use bridge_tests::foreign::{Foreign, Place};
+use bridge_tests::frame::{BROADCAST, Eth, Ipv4, Udp, ethertype};
+use bridge_tests::lab::{Lab, MachineSpec, SlowPath};
+use bridge_tests::session::Session;
+use bridge_tests::{Mac, wait_until};
+
+const QUIET: Duration = Duration::from_millis(300);
+
+fn topology(hook: &str, policy: &str) -> String {
+    format!("[bridge]\nname = \"br0\"\nmanage = [\"vnet*\"]\n[[port]]\nmatch = \"vnet*\"\nhook = \"{hook}\"\n[policy]\n{policy}")
+}
+
+const ALLOW: &str = "default = \"allow\"\n";
+const INTERNAL: &str = r#"default = "deny"
+[[policy.zone]]
+name = "internal"
+prefixes = ["10.17.0.0/16", "fd00::/16"]
+[[policy.rule]]
+id = "internal"
+from = "internal"
+to = "internal"
+action = "allow"
+"#;
+
+/// Raw ports with fastbridge on, and a capture behind each.
+struct Bench {
+    session: Session,
+    taps: Vec<Tap>,
+    macs: Vec<Mac>,
+}
+
+impl Bench {
+    fn new(slow_path: SlowPath, ports: usize, topology: &str) -> Self {
+        Self::on(Lab::builder(slow_path).raw_ports(ports).build().unwrap(), topology)
+    }
+
+    fn on(lab: Lab, topology: &str) -> Self {
+        let session = Session::start(lab, topology).unwrap();
+        let machines = session.lab().machines();
+        let taps = machines.iter().map(|machine| Tap::open(machine.netns(), "eth0").unwrap()).collect();
+        let macs = machines.iter().map(|machine| machine.mac()).collect();
+        let mut bench = Self { session, taps, macs };
+        bench.introduce();
+        bench
+    }
+
+    /// Every station speaks once, to everybody, and then once to the next: all are known and learned by both.
+    fn introduce(&mut self) {
+        for port in 0..self.macs.len() {
+            self.send(port, &Eth::new(BROADCAST, self.macs[port]).payload(ethertype::LOCAL_EXPERIMENTAL, b"here I am"));
+        }
+        self.drain();
+    }
+
+    fn send(&self, port: usize, frame: &[u8]) {
+        self.taps[port].send(frame).unwrap();
+    }
+
+    fn drain(&mut self) -> Vec<Vec<Vec<u8>>> {
+        let first = self.taps[0].drain(QUIET).unwrap();
+        let rest = self.taps[1..].iter_mut().map(|tap| tap.drain(Duration::from_millis(20)).unwrap());
+        std::iter::once(first).chain(rest).collect()
+    }
+
+    fn eth(&self, from: usize, to: usize) -> Eth {
+        Eth::new(self.macs[to], self.macs[from])
+    }
+
+    /// A datagram between two stations of the internal zone.
+    fn datagram(&self, from: usize, to: usize, body: &[u8]) -> Vec<u8> {
+        self.eth(from, to).ipv4(&packet(from, to, body))
+    }
+}
+
+fn packet(from: usize, to: usize, body: &[u8]) -> Vec<u8> {
+    let address = |port: usize| [10, 17, 4, 21 + port as u8];
+    Ipv4::new(address(from), address(to)).carry(&Udp::new(1000, 2000, body))
+}
+
+/// Row "TC ingress beside the userspace datapath": with TC ingress there (`Hook::resolve` giving TC) every frame comes twice.
+#[test]
+fn every_frame_is_delivered_once() {
+    for (slow_path, hook) in
+        [(SlowPath::OvsUserspace, "auto"), (SlowPath::LinuxBridge, "auto"), (SlowPath::LinuxBridge, "xdp")]
+    {
+        let mut bench = Bench::new(slow_path, 3, &topology(hook, ALLOW));
+        for number in 0..200_u32 {
+            bench.send(0, &bench.datagram(0, 1, &number.to_be_bytes()));
+        }
+        let mut seen: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
+        let drained = bench.drain();
+        drained[1].iter().for_each(|frame| *seen.entry(frame.clone()).or_default() += 1);
+        assert_eq!(seen.len(), 200, "{slow_path:?}, {hook}");
+        assert!(seen.values().all(|count| *count == 1), "{slow_path:?}, {hook}: {seen:?}");
+        assert_eq!((drained[0].len(), drained[2].len()), (0, 0), "{slow_path:?}, {hook}");
+        assert!(bench.session.counters().unwrap().forward("vnet0") >= 198);
+    }
+}
+
+/// Row "TC redirect has no MTU check" (and XDP's): without `OverMtu` in `forward::obstacle` the frame arrives.
+#[test]
+fn a_frame_over_the_mtu_leaves_no_port() {
+    for (slow_path, hook) in
+        [(SlowPath::LinuxBridge, "auto"), (SlowPath::LinuxBridge, "xdp"), (SlowPath::OvsUserspace, "auto")]
+    {
+        let lab = (0..2).fold(Lab::builder(slow_path), |lab, n| {
+            lab.machine(MachineSpec::raw(&format!("raw{n}"), &format!("vnet{n}")).mtu(3400))
+        });
+        let lab = lab.build().unwrap();
+        // The machine behind would take it: only the port says 1500.
+        lab.host().ip("link set vnet1 mtu 1500").unwrap();
+        let mut bench = Bench::on(lab, &topology(hook, ALLOW));
+        let what = format!("{slow_path:?}, {hook}");
+        // 20 bytes of IP, 8 of UDP: 1500, then one more.
+        let [fits, over, long] = [1472, 1473, 3000].map(|length| bench.datagram(0, 1, &vec![7; length]));
+        for (frame, forwarded) in [(&fits, true), (&over, false), (&long, false)] {
+            // One byte too many still fits where a tag would have (is_skb_forwardable): the slow path's decision, not ours.
+            let certain = frame != &over;
+            let before = bench.session.counters().unwrap();
+            bench.send(0, frame);
+            let arrived = bench.drain()[1].contains(frame);
+            let after = bench.session.counters().unwrap();
+            let punted = after.punt("vnet0", "over-mtu") - before.punt("vnet0", "over-mtu");
+            assert!(!certain || arrived == forwarded, "{what}: {} bytes", frame.len());
+            assert_eq!((after.forward("vnet0") - before.forward("vnet0"), punted), if forwarded { (1, 0) } else { (0, 1) });
+        }
+    }
+}
+
+/// Row "VLAN": an allowed tagged frame is punted untouched, priority and all; the policy reads through the tag.
+#[test]
+fn a_tag_hides_nothing_and_stays() {
+    for (slow_path, hook) in
+        [(SlowPath::LinuxBridge, "auto"), (SlowPath::LinuxBridge, "xdp"), (SlowPath::OvsUserspace, "auto")]
+    {
+        let what = format!("{slow_path:?}, {hook}");
+        let mut bench = Bench::new(slow_path, 2, &topology(hook, INTERNAL));
+        // Priority 7 and VID 5; a priority tag; and drop eligible, a bit that Open vSwitch itself clears.
+        let tags: &[u16] = if slow_path == SlowPath::LinuxBridge { &[0xe005, 0xe000, 0xf005] } else { &[0xe005, 0xe000] };
+        for &tci in tags {
+            let frame = bench.eth(0, 1).tag(ethertype::VLAN, tci).ipv4(&packet(0, 1, b"tagged"));
+            bench.send(0, &frame);
+            assert_eq!(bench.drain()[1], [frame], "{what}");
+        }
+        let outside = Ipv4::new([10, 17, 4, 21], [203, 0, 113, 8]).carry(&Udp::new(1, 2, b"tagged"));
+        bench.send(0, &bench.eth(0, 1).tag(ethertype::VLAN, 5).ipv4(&outside));
+        bench.send(0, &bench.eth(0, 1).tag(ethertype::QINQ, 5).tag(ethertype::VLAN, 6).ipv4(&packet(0, 1, b"hidden")));
+        assert_eq!(bench.drain()[1], Vec::<Vec<u8>>::new(), "{what}");
+        let counters = bench.session.counters().unwrap();
+        assert_eq!(counters.punt("vnet0", "vlan"), tags.len() as u64, "{what}: {:#}", counters.0);
+        assert_eq!((counters.dropped("vnet0", "policy"), counters.dropped("vnet0", "vlan-depth")), (1, 1), "{what}");
+    }
+}
+
+/// Row "`TC_ACT_OK` as pass": what we punt, a later program still judges. With `TC_ACT_OK` for `NEXT` everything gets past it.
+#[test]
+fn a_later_program_still_sees_what_is_punted() {
+    for (hook, place, port) in [
+        ("auto", Place::TcxIngressDropping, "vnet0"),
+        ("xdp", Place::TcxIngressDropping, "vnet0"),
+        ("auto", Place::TcxEgressDropping, "vnet1"),
+    ] {
+        let mut bench = Bench::new(SlowPath::LinuxBridge, 2, &topology(hook, ALLOW));
+        let punted = Eth::new(BROADCAST, bench.macs[0]).payload(ethertype::LOCAL_EXPERIMENTAL, b"punted");
+        bench.send(0, &punted);
+        assert_eq!(bench.drain()[1], [&punted[..]], "hook {hook}");
+        let foreign = Foreign::attach(bench.session.lab().host(), port, place).unwrap();
+        bench.send(0, &punted);
+        assert_eq!(bench.drain()[1], Vec::<Vec<u8>>::new(), "hook {hook}, {place:?}");
+        drop(foreign);
+        bench.send(0, &punted);
+        assert_eq!(bench.drain()[1], [&punted[..]], "hook {hook}");
+    }
+}
+
+/// Row "clsact needs its qdisc; an `ingress` qdisc excludes it": refused, with a sentence, and nothing stays.
+#[test]
+fn an_ingress_qdisc_is_refused_with_a_sentence() {
+    let lab = Lab::builder(SlowPath::LinuxBridge).raw_ports(2).build().unwrap();
+    lab.host().run("tc", &["qdisc", "add", "dev", "vnet1", "ingress"]).unwrap();
+    let (pins, file) = (Bpffs::mount().unwrap(), tempfile::NamedTempFile::new().unwrap());
+    std::fs::write(file.path(), topology("auto", ALLOW)).unwrap();
+    let control = Control::new(&lab, pins.path()).unwrap();
+    let mut command = control.command(&["run", "--topology"]).unwrap();
+    command.arg(file.path()).env("FASTBRIDGE_NO_TCX", "1").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let ended = wait_until("fastbridge refuses", Duration::from_secs(5), || child.try_wait().unwrap().is_some());
+    if ended.is_err() {
+        child.kill().unwrap();
+    }
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let shown = ["ingress", "egress"].map(|side| lab.host().run("tc", &["filter", "show", "dev", "vnet1", side]).unwrap());
+    assert_eq!(output.status.code(), Some(3), "{said}\n{}\n{shown:?}", String::from_utf8_lossy(&output.stdout));
+    assert!(said.contains("vnet1") && said.contains("ingress qdisc"), "{said}");
+    for port in ["vnet0", "vnet1"] {
+        let left = ["ingress", "egress"].map(|side| lab.host().run("tc", &["filter", "show", "dev", port, side]).unwrap());
+        assert!(!left.concat().contains("fastbridge"), "{port}: {left:?}");
+    }
+}
+
+/// Row "redirect to an interface that is gone": its entries go with the event; what is sent to it is punted, not lost in the dark.
+#[test]
+fn stations_of_an_interface_that_is_gone_are_forgotten() {
+    for slow_path in SlowPath::ALL {
+        let mut bench = Bench::new(slow_path, 3, &topology("auto", ALLOW));
+        bench.send(0, &bench.datagram(0, 1, b"before"));
+        assert_eq!(bench.drain()[1].len(), 1);
+        let gone = bridge_tests::format_mac(bench.macs[1]);
+        let fdb = || bench.session.control().show("fdb").unwrap().to_string();
+        assert!(fdb().contains(&gone), "{}", fdb());
+        bench.session.lab().host().ip("link del vnet1").unwrap();
+        wait_until("the station is forgotten", Duration::from_secs(1), || !fdb().contains(&gone)).unwrap();
+        let before = bench.session.counters().unwrap();
+        bench.send(0, &bench.datagram(0, 1, b"after"));
+        // The slow path has forgotten it as well, or soon will: it floods, or drops.
+        bench.taps[2].drain(QUIET).unwrap();
+        let after = bench.session.counters().unwrap();
+        assert_eq!(after.forward("vnet0"), before.forward("vnet0"), "{slow_path:?}");
+        assert_eq!(after.punt("vnet0", "unknown-destination") - before.punt("vnet0", "unknown-destination"), 1);
+        assert!(after.0["ports"]["vnet1"].is_null(), "{slow_path:?}: {:#}", after.0);
+    }
+}
+
+/// Row "the host answers ICMP redirects": the manager says so, in its log and in `show status`, while it is so.
+#[test]
+fn redirects_are_warned_of() {
+    let lab = Lab::builder(SlowPath::LinuxBridge).raw_ports(1).build().unwrap();
+    for address in ["10.17.3.1/24", "10.17.4.1/24"] {
+        lab.host_address(address).unwrap();
+    }
+    for (key, value) in [("ip_forward", "1"), ("conf/br0/send_redirects", "1")] {
+        lab.host().sysctl(&format!("ipv4/{key}"), value).unwrap();
+    }
+    let session = Session::start(lab, &topology("auto", INTERNAL)).unwrap();
+    let status = || session.control().show("status").unwrap()["remarks"].to_string();
+    assert!(status().contains("br0.send_redirects"), "{}", status());
+    assert!(session.manager().log().iter().any(|line| line.contains("WARN") && line.contains("ICMP redirects")));
+    session.lab().host().sysctl("ipv4/conf/br0/send_redirects", "0").unwrap();
+    wait_until("the remark goes", Duration::from_secs(5), || !status().contains("send_redirects")).unwrap();
+}
