@@ -9,6 +9,9 @@
 //!
 //! A table that nobody raises an epoch for stays empty. Must not: change anything else than a memo.
 
+#[cfg(test)]
+mod tests;
+
 use super::{Decision, Hook, Scratch, Tables, TablesMut, Verdict};
 use crate::{
     abi::{Control, NO_PORT, PORT_VIRTUAL, maps::MEMOS},
