@@ -101,3 +101,23 @@ fn somebody_elses_filter_at_our_place_is_a_refusal() {
     assert_eq!(filters(&site, "vnet1"), before);
     assert_eq!(site.remains().unwrap(), Vec::<String>::new());
 }
+
+/// The same while the manager runs: told, not touched, also not by `detach`.
+#[test]
+fn somebody_elses_filter_that_took_our_place_stays() {
+    let site = site();
+    let host = site.lab.host();
+    let manager = site.start().unwrap();
+    let place = "dev vnet1 egress prio 251 handle 1 protocol all bpf";
+    let [word, program] = MATCHES_NOTHING;
+    let swap = format!("filter del {place}\nfilter add {place} {word} \"{program}\"\n");
+    host.run_with_input("tc", &["-batch", "-"], &swap).unwrap();
+    assert_eq!(ours(&site, "vnet1"), 1);
+    let taken = |line: &String| line.contains("vnet1") && line.contains("not ours");
+    wait_until("it is told", Duration::from_secs(5), || manager.errors_in_log().iter().any(taken)).unwrap();
+    drop(manager);
+    site.control().detach().unwrap();
+    let left = filters(&site, "vnet1");
+    assert!(left.contains("handle 0x1") && ours(&site, "vnet1") == 0, "{left}");
+    assert_eq!(site.remains().unwrap(), Vec::<String>::new());
+}

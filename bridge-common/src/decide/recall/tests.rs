@@ -135,6 +135,7 @@ impl TablesMut for Fake {
         true
     }
     fn charge(&self, _: u16, _: i32, _: i32) {}
+    fn note_zoneless(&self, _: &crate::abi::Zoneless, _: u16) {}
     fn count_fdb_full(&self) {}
     fn raise_moves(&self) {
         self.moves.set(self.moves.get() + 1);
