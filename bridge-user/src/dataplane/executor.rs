@@ -43,7 +43,7 @@ pub struct Executor {
     abi: u64,
     limits: Limits,
     /// Every link of ours; `true`: it runs the programs of this build.
-    links: BTreeMap<(u32, HookPoint), (Attachment, bool)>,
+    links: Links,
     mirror: Actual,
     /// What the manager before noted.
     previous: Notes,
@@ -52,6 +52,9 @@ pub struct Executor {
     found: Found,
     _lock: Option<Lock>,
 }
+
+/// By interface and hook point; `true`: of this build.
+type Links = BTreeMap<(u32, HookPoint), (Attachment, bool)>;
 
 /// What was pinned before this manager came.
 #[derive(Clone, Copy, Debug)]
@@ -408,7 +411,7 @@ fn remove_all(pins: &Pins) -> Result<(), DataplaneError> {
     pins.remove()
 }
 
-fn found_links(pins: &Pins) -> Result<BTreeMap<(u32, HookPoint), (Attachment, bool)>, DataplaneError> {
+fn found_links(pins: &Pins) -> Result<Links, DataplaneError> {
     let mut found = BTreeMap::new();
     for (ifindex, point, path) in pins.all_links()? {
         match links::find(&path, ifindex, point) {
