@@ -22,7 +22,9 @@ use bridge_tests::{Mac, wait_until};
 const QUIET: Duration = Duration::from_millis(300);
 
 fn topology(hook: &str, policy: &str) -> String {
-    format!("[bridge]\nname = \"br0\"\nmanage = [\"vnet*\"]\n[[port]]\nmatch = \"vnet*\"\nhook = \"{hook}\"\n[policy]\n{policy}")
+    format!(
+        "[bridge]\nname = \"br0\"\nmanage = [\"vnet*\"]\n[[port]]\nmatch = \"vnet*\"\nhook = \"{hook}\"\n[policy]\n{policy}"
+    )
 }
 
 const ALLOW: &str = "default = \"allow\"\n";
@@ -137,7 +139,10 @@ fn a_frame_over_the_mtu_leaves_no_port() {
             let after = bench.session.counters().unwrap();
             let punted = after.punt("vnet0", "over-mtu") - before.punt("vnet0", "over-mtu");
             assert!(!certain || arrived == forwarded, "{what}: {} bytes", frame.len());
-            assert_eq!((after.forward("vnet0") - before.forward("vnet0"), punted), if forwarded { (1, 0) } else { (0, 1) });
+            assert_eq!(
+                (after.forward("vnet0") - before.forward("vnet0"), punted),
+                if forwarded { (1, 0) } else { (0, 1) }
+            );
         }
     }
 }
@@ -151,7 +156,8 @@ fn a_tag_hides_nothing_and_stays() {
         let what = format!("{slow_path:?}, {hook}");
         let mut bench = Bench::new(slow_path, 2, &topology(hook, INTERNAL));
         // Priority 7 and VID 5; a priority tag; and drop eligible, a bit that Open vSwitch itself clears.
-        let tags: &[u16] = if slow_path == SlowPath::LinuxBridge { &[0xe005, 0xe000, 0xf005] } else { &[0xe005, 0xe000] };
+        let tags: &[u16] =
+            if slow_path == SlowPath::LinuxBridge { &[0xe005, 0xe000, 0xf005] } else { &[0xe005, 0xe000] };
         for &tci in tags {
             let frame = bench.eth(0, 1).tag(ethertype::VLAN, tci).ipv4(&packet(0, 1, b"tagged"));
             bench.send(0, &frame);
@@ -197,7 +203,12 @@ fn an_ingress_qdisc_is_refused_with_a_sentence() {
     std::fs::write(file.path(), topology("auto", ALLOW)).unwrap();
     let control = Control::new(&lab, pins.path()).unwrap();
     let mut command = control.command(&["run", "--topology"]).unwrap();
-    command.arg(file.path()).env("FASTBRIDGE_NO_TCX", "1").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .arg(file.path())
+        .env("FASTBRIDGE_NO_TCX", "1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let ended = wait_until("fastbridge refuses", Duration::from_secs(5), || child.try_wait().unwrap().is_some());
     if ended.is_err() {
@@ -205,11 +216,13 @@ fn an_ingress_qdisc_is_refused_with_a_sentence() {
     }
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    let shown = ["ingress", "egress"].map(|side| lab.host().run("tc", &["filter", "show", "dev", "vnet1", side]).unwrap());
+    let shown =
+        ["ingress", "egress"].map(|side| lab.host().run("tc", &["filter", "show", "dev", "vnet1", side]).unwrap());
     assert_eq!(output.status.code(), Some(3), "{said}\n{}\n{shown:?}", String::from_utf8_lossy(&output.stdout));
     assert!(said.contains("vnet1") && said.contains("ingress qdisc"), "{said}");
     for port in ["vnet0", "vnet1"] {
-        let left = ["ingress", "egress"].map(|side| lab.host().run("tc", &["filter", "show", "dev", port, side]).unwrap());
+        let left =
+            ["ingress", "egress"].map(|side| lab.host().run("tc", &["filter", "show", "dev", port, side]).unwrap());
         assert!(!left.concat().contains("fastbridge"), "{port}: {left:?}");
     }
 }

@@ -80,7 +80,11 @@ fn stays_known(slow_path: SlowPath, ageing: Duration, set: impl FnOnce(&Lab)) {
     }
     let shown = known(session.lab());
     for port in [0, 1] {
-        assert!(shown.contains(&format_mac(talk.mac(port))), "{slow_path:?} forgot {}:\n{shown}", format_mac(talk.mac(port)));
+        assert!(
+            shown.contains(&format_mac(talk.mac(port))),
+            "{slow_path:?} forgot {}:\n{shown}",
+            format_mac(talk.mac(port))
+        );
         let expected: Vec<u32> = (0..talk.sent).collect();
         assert_eq!(talk.numbers(port), expected, "{slow_path:?}: lost, doubled or out of order");
     }

@@ -85,7 +85,9 @@ fn tunnels_and_missing_checksums_are_not_redirected_by_xdp() {
         let udp = checksum.map_or(udp.clone(), |sum| udp.with_checksum(sum));
         Eth::new(to, from).ipv4(&Ipv4::new([10, 17, 4, 21], [10, 17, 4, 22]).carry(&udp))
     };
-    taps[1].send(&Eth::new(from, to).ipv4(&Ipv4::new([10, 17, 4, 22], [10, 17, 4, 21]).carry(&Udp::new(1, 2, b"")))).unwrap();
+    taps[1]
+        .send(&Eth::new(from, to).ipv4(&Ipv4::new([10, 17, 4, 22], [10, 17, 4, 21]).carry(&Udp::new(1, 2, b""))))
+        .unwrap();
     taps[0].send(&datagram(9, None)).unwrap();
     taps[1].drain(Duration::from_millis(300)).unwrap();
     let punts = || session.counters().unwrap().punt("vnet0", "partial-checksum");
@@ -110,7 +112,9 @@ fn tcp_through_vxlan_survives_xdp() {
     let lab = session.lab();
     for (name, peer, own) in [("a", "10.17.4.22", "172.16.0.1/24"), ("b", "10.17.4.21", "172.16.0.2/24")] {
         let netns = lab.machine(name).unwrap().netns();
-        netns.ip(&format!("link add vx0 type vxlan id 7 remote {peer} dstport 4789 noudpcsum\nlink set vx0 up")).unwrap();
+        netns
+            .ip(&format!("link add vx0 type vxlan id 7 remote {peer} dstport 4789 noudpcsum\nlink set vx0 up"))
+            .unwrap();
         netns.ip(&format!("addr add {own} dev vx0")).unwrap();
     }
     let [a, b] = ["a", "b"].map(|name| lab.machine(name).unwrap().netns());
