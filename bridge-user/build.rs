@@ -13,6 +13,9 @@ fn main() -> Result<()> {
     println!("cargo:rerun-if-changed={common}");
     let features: &[&str] = if std::env::var_os("CARGO_FEATURE_TRACE").is_some() { &["trace"] } else { &[] };
     let toolchain = toolchain();
+    // aya-build shows each line of the inner cargo as a warning of ours; what is left then is worth a warning.
+    // SAFETY: build scripts are single-threaded here.
+    unsafe { std::env::set_var("CARGO_TERM_QUIET", "true") };
     if toolchain == "bpf" {
         // A prebuilt `core` needs no build-std; only these two crates may use BPF's inline assembly, which is unstable.
         // SAFETY: build scripts are single-threaded here.

@@ -9,9 +9,9 @@ use aya_ebpf::{
 use bridge_common::abi::{
     Cell, Flow, FlowKey, GuardKey, L4Data, Pair, Port, PortCounters, RuleWord, Station, StationKey, Usage, ZoneEntry,
     Zoneless, control,
-    maps::{DEFAULT_LIMITS, GUARD_ENTRIES, HOST_ADDRESSES, L4_ENTRIES, ZONELESS_ENTRIES},
+    maps::{DEFAULT_LIMITS, GUARD_ENTRIES, HOST_ADDRESSES, L4_ENTRIES, MEMOS, NEAR_IFINDEX, ZONELESS_ENTRIES},
 };
-use bridge_common::decide::Scratch;
+use bridge_common::decide::{Memo, Scratch};
 
 const STATIONS: usize = DEFAULT_LIMITS.stations as usize;
 const SLOT_COUNT: usize = DEFAULT_LIMITS.ports as usize + 1;
@@ -30,6 +30,8 @@ type Pairs = Array<Pair, 1, INNER_ARRAY>;
 pub static CONTROL: Array<u64, { control::SLOTS as usize }> = Array::new();
 #[btf_map]
 pub static SLOTS: HashMap<u32, u32, SLOT_COUNT> = HashMap::new();
+#[btf_map]
+pub static NEAR_SLOTS: Array<u32, { NEAR_IFINDEX as usize }> = Array::new();
 #[btf_map]
 pub static PORTS: Array<Port, SLOT_COUNT> = Array::new();
 #[btf_map]
@@ -58,6 +60,8 @@ pub static RULES: PerCpuArray<Cell, RULE_COUNT> = PerCpuArray::new();
 pub static TARGETS: DevMap<SLOT_COUNT> = DevMap::new();
 #[btf_map]
 pub static ZONELESS: LruHashMap<Zoneless, u32, { ZONELESS_ENTRIES as usize }> = LruHashMap::new();
+#[btf_map]
+pub static MEMO: PerCpuArray<Memo, { MEMOS as usize }> = PerCpuArray::new();
 #[btf_map]
 pub static LAST_VERDICT: PerCpuArray<u64, 1> = PerCpuArray::new();
 

@@ -3,17 +3,19 @@
 use aya_ebpf::{
     bindings::{BPF_ANY, BPF_EXIST, BPF_NOEXIST},
     btf_maps::lpm_trie::Key,
-    helpers::generated::bpf_ktime_get_coarse_ns,
+    helpers::generated::{bpf_jiffies64, bpf_ktime_get_coarse_ns},
 };
 use bridge_common::{
     abi::{
         Control, Flow, FlowKey, GuardKey, L4_BITS, L4Data, Pair, Port, RuleWord, Station, StationKey, Usage, ZoneEntry,
         Zoneless,
     },
-    decide::{Tables, TablesMut},
+    decide::{Memo, Tables, TablesMut},
 };
 
-use crate::maps::{CONTROL, FDB, FLOWS, FREED, GUARD, L4, PAIRS, PORTS, SLOTS, USED, ZONELESS, ZONES4, ZONES6};
+use crate::maps::{
+    CONTROL, FDB, FLOWS, FREED, GUARD, L4, MEMO, NEAR_SLOTS, PAIRS, PORTS, SLOTS, USED, ZONELESS, ZONES4, ZONES6,
+};
 
 /// All maps together.
 pub struct Maps;
@@ -36,8 +38,12 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn slot(&self, ifindex: u32) -> Option<u16> {
-        // SAFETY: copied at once.
-        unsafe { SLOTS.get(ifindex) }.map(|slot| *slot as u16)
+        // An index in an array costs a tenth of a hash look-up, and out of range it finds nothing.
+        match NEAR_SLOTS.get(ifindex) {
+            Some(slot) if *slot != 0 => Some(*slot as u16),
+            // SAFETY: copied at once.
+            _ => unsafe { SLOTS.get(ifindex) }.map(|slot| *slot as u16),
+        }
     }
 
     #[inline(always)]
@@ -86,6 +92,17 @@ impl Tables for Maps {
     fn flow(&self, key: &FlowKey) -> Option<Flow> {
         // SAFETY: copied at once.
         unsafe { FLOWS.get(key) }.copied()
+    }
+
+    #[inline(always)]
+    fn ticks(&self) -> u64 {
+        // SAFETY: no arguments, no preconditions. The verifier replaces it by a load.
+        unsafe { bpf_jiffies64() }
+    }
+
+    #[inline(always)]
+    fn memo(&self, index: u32) -> Option<&Memo> {
+        MEMO.get(index)
     }
 
     #[inline(always)]
@@ -162,6 +179,22 @@ impl TablesMut for Maps {
         if let Some(word) = CONTROL.get_ptr_mut(Control::FdbFull as u32) {
             // SAFETY: as in `charge`.
             unsafe { atomic_add(word, 1) };
+        }
+    }
+
+    #[inline(always)]
+    fn raise_moves(&self) {
+        if let Some(word) = CONTROL.get_ptr_mut(Control::Moves as u32) {
+            // SAFETY: as in `charge`.
+            unsafe { atomic_add(word, 1) };
+        }
+    }
+
+    #[inline(always)]
+    fn edit_memo(&self, index: u32, edit: impl FnOnce(&mut Memo)) {
+        if let Some(memo) = MEMO.get_ptr_mut(index) {
+            // SAFETY: this CPU's own; programs of one kind do not nest on it, and the kinds keep to memos of their own.
+            edit(unsafe { &mut *memo });
         }
     }
 }

@@ -16,7 +16,15 @@ pub struct Bpffs {
 impl Bpffs {
     /// Mounts a new, empty bpffs on a directory of its own.
     pub fn mount() -> Result<Self> {
-        let path = Path::new(sweep::RUN_DIR).join(format!("{}-bpf", sweep::fresh_prefix()));
+        Self::mount_at(Path::new(sweep::RUN_DIR).join(format!("{}-bpf", sweep::fresh_prefix())))
+    }
+
+    /// Mounts one that stays after this process, in the directory of a kept lab (see [`crate::lab::Kept`]), which removes it.
+    pub(crate) fn mount_and_keep(path: PathBuf) -> Result<()> {
+        Self::mount_at(path).map(std::mem::forget)
+    }
+
+    fn mount_at(path: PathBuf) -> Result<Self> {
         std::fs::create_dir(&path).map_err(|e| Error::io(format!("cannot create {}", path.display()), e))?;
         let bpffs = Self { path };
         mount(Some("bpf"), &bpffs.path, Some("bpf"), MsFlags::empty(), Some("mode=0700")).map_err(|e| {

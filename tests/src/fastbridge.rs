@@ -44,6 +44,8 @@ pub struct Control {
     pins: PathBuf,
     bridge: String,
     ovs_run_dir: Option<PathBuf>,
+    wrapper: Vec<String>,
+    variables: Vec<(String, String)>,
 }
 
 impl Control {
@@ -61,14 +63,31 @@ impl Control {
             pins: pins.into(),
             bridge: lab.bridge().into(),
             ovs_run_dir: lab.ovs().map(|ovs| ovs.run_dir().into()),
+            wrapper: Vec::new(),
+            variables: Vec::new(),
         }
+    }
+
+    /// With an environment variable.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.into(), value.into()));
+        self
+    }
+
+    /// Started by another program that becomes it, such as `setpriv` with its options.
+    #[must_use]
+    pub fn wrapped(mut self, wrapper: &[&str]) -> Self {
+        self.wrapper = wrapper.iter().map(|&word| word.into()).collect();
+        self
     }
 
     /// A command `fastbridge --pins DIR <args>` inside the host namespace.
     pub fn command(&self, args: &[&str]) -> Result<Command> {
         let mut command = Command::new(run::find_tool("nsenter")?);
-        command.arg(format!("--net={}", self.netns.display())).arg(&self.binary);
+        command.arg(format!("--net={}", self.netns.display())).args(&self.wrapper).arg(&self.binary);
         command.arg("--pins").arg(&self.pins).args(args);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         if let Some(dir) = &self.ovs_run_dir {
             command.env("OVS_RUNDIR", dir);
         }
@@ -78,6 +97,16 @@ impl Control {
     /// Runs it to its end, whatever the exit status.
     pub fn output(&self, args: &[&str]) -> Result<Output> {
         run::output(&mut self.command(args)?, None)
+    }
+
+    /// Runs it to its end, or to SIGTERM after 15 s (then there is no exit code): the code, and what it said on stderr.
+    pub fn ends(&self, args: &[&str]) -> Result<(Option<i32>, String)> {
+        let timeout = run::find_tool("timeout")?.display().to_string();
+        let wrapper = [timeout, "15".into()].into_iter().chain(self.wrapper.iter().cloned()).collect();
+        let output = Self { wrapper, ..self.clone() }.output(args)?;
+        // timeout(1): 124 when it had to end the program.
+        let code = output.status.code().filter(|&code| code != 124);
+        Ok((code, String::from_utf8_lossy(&output.stderr).into_owned()))
     }
 
     /// `show WHAT --bridge NAME --json`.

@@ -7,6 +7,7 @@
 //! The integration tests in `tests/` find the `fastbridge` binary by `FASTBRIDGE_BIN`, or next to their own build directory:
 //! `cargo test --workspace` builds it; with `-p bridge-tests` alone build it first (`cargo build -p bridge-user`).
 
+pub mod attached;
 pub mod bpffs;
 pub mod capture;
 pub mod differential;
@@ -21,6 +22,8 @@ pub mod netns;
 pub mod reference;
 mod run;
 pub mod session;
+pub mod site;
+pub mod steady;
 mod sweep;
 pub mod transfer;
 

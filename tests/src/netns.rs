@@ -1,7 +1,8 @@
 //! Named network namespaces: created, entered and removed. Refuses the initial namespace, whatever the name. Must not know what a
 //! lab looks like inside.
 //!
-//! Names are `fb<pid>-<n>-<role>`: the process id tells a later run whether the owner still lives (see `sweep`).
+//! Names are `fb<pid>-<n>-<role>`: the process id tells a later run whether the owner still lives (see `sweep`). Kept labs have names
+//! without a process id (see `lab::Kept`).
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -23,11 +24,12 @@ pub(crate) const NETNS_DIR: &str = "/run/netns";
 
 const LINK_LIMIT: Duration = Duration::from_secs(5);
 
-/// A named network namespace; removed, with the processes left in it, when dropped.
+/// A named network namespace; removed, with the processes left in it, when dropped, unless it was there before ([`Netns::existing`]).
 #[derive(Debug)]
 pub struct Netns {
     name: String,
     path: PathBuf,
+    owned: bool,
 }
 
 impl Netns {
@@ -40,8 +42,18 @@ impl Netns {
             return Err(Error::Refused("labs create network namespaces: run this as root".into()));
         }
         run::run(Command::new(run::find_tool("ip")?).args(["netns", "add", name]), None)?;
-        let netns = Self { name: name.into(), path: Path::new(NETNS_DIR).join(name) };
+        let netns = Self { name: name.into(), path: Path::new(NETNS_DIR).join(name), owned: true };
         netns.ip("link set lo up")?;
+        Ok(netns)
+    }
+
+    /// A namespace that somebody else created and will remove: dropping this changes nothing.
+    ///
+    /// # Errors
+    /// When there is none of that name, or it is the initial one.
+    pub fn existing(name: &str) -> Result<Self> {
+        let netns = Self { name: name.into(), path: Path::new(NETNS_DIR).join(name), owned: false };
+        netns.open()?;
         Ok(netns)
     }
 
@@ -141,7 +153,9 @@ impl Netns {
 
 impl Drop for Netns {
     fn drop(&mut self) {
-        remove(&self.path);
+        if self.owned {
+            remove(&self.path);
+        }
     }
 }
 

@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use bridge_common::abi::Counted;
 use bridge_tests::model::{Action, Setup};
 use support::case::{Case, Program, Step};
-use support::kernel::{Kernel, Ran, namespace, now, oldest_age};
+use support::clock::{now, oldest_age};
+use support::kernel::{Kernel, Ran, namespace};
 use support::{cases, host};
 
 /// Runs until the machine is quick enough for the outcome to mean something.

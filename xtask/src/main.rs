@@ -5,8 +5,11 @@
 mod build;
 mod ci;
 mod install;
+mod interrupt;
+mod lab;
 mod lint;
 mod process;
+mod run;
 mod setup;
 mod test;
 
@@ -20,6 +23,8 @@ use clap::Parser;
 enum Verb {
     Setup(setup::Setup),
     Build(build::Build),
+    Run(run::Run),
+    Lab(lab::Lab),
     Test(test::Test),
     Ci(ci::Ci),
     Install(install::Install),
@@ -29,6 +34,8 @@ fn main() -> ExitCode {
     let done = match Verb::parse() {
         Verb::Setup(verb) => verb.run(),
         Verb::Build(verb) => verb.run(),
+        Verb::Run(verb) => verb.run(),
+        Verb::Lab(verb) => verb.run(),
         Verb::Test(verb) => verb.run(),
         Verb::Ci(verb) => verb.run(),
         Verb::Install(verb) => verb.run(),

@@ -61,6 +61,11 @@ impl Missing {
 }
 
 impl Setup {
+    /// Installs what is missing.
+    pub(crate) const fn installing() -> Self {
+        Self { check: false }
+    }
+
     pub(crate) fn run(&self) -> Result<()> {
         let missing = Missing::look();
         if missing.words().is_empty() {

@@ -20,10 +20,15 @@ pub enum Control {
     BridgeIfindex = 6,
     /// Stations that found the FDB full (not their port's quota), counted by the programs.
     FdbFull = 7,
+    /// Raised by the manager after each change that a decision may see; 0 = nothing may be remembered
+    /// (`bridge_common::decide::recall`).
+    Epoch = 8,
+    /// Raised by the programs when a known station moves or is forgotten.
+    Moves = 9,
 }
 
 /// Number of control words.
-pub const SLOTS: u32 = 8;
+pub const SLOTS: u32 = 10;
 /// `Flags`: learn stations in the kernel programs.
 pub const LEARNING: u64 = 1;
 /// `Flags`: the slow path re-sends frames from user space, so that they reach egress with `ingress_ifindex` 0.

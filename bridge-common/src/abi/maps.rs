@@ -4,6 +4,9 @@
 pub const CONTROL: &str = "CONTROL";
 /// ifindex (`u32`) to port slot (`u32`). `HashMap`.
 pub const SLOTS: &str = "SLOTS";
+/// ifindex below [`NEAR_IFINDEX`] to port slot (`u32`), 0 = ask [`SLOTS`]: what holds there for the first interfaces, without
+/// hashing. `Array`.
+pub const NEAR_SLOTS: &str = "NEAR_SLOTS";
 /// Port slot to [`super::Port`]. `Array`.
 pub const PORTS: &str = "PORTS";
 /// [`super::StationKey`] to [`super::Station`]. `HashMap`.
@@ -32,13 +35,17 @@ pub const RULES: &str = "RULES";
 pub const TARGETS: &str = "TARGETS";
 /// [`super::Zoneless`] to the port slot that it was seen on, the most recent ones. `LruHashMap`.
 pub const ZONELESS: &str = "ZONELESS";
+/// What the programs remember of decisions, see `bridge_common::decide::Memo`. `PerCpuArray` of [`MEMOS`]; user space
+/// neither reads nor writes it.
+pub const MEMO: &str = "MEMO";
 /// The last verdict taken on this CPU, when `RECORD_VERDICT` is set at load. `PerCpuArray<u64>` of one.
 pub const LAST_VERDICT: &str = "LAST_VERDICT";
 
 /// Every map, in the order of their declaration.
-pub const ALL: [&str; 17] = [
+pub const ALL: [&str; 19] = [
     CONTROL,
     SLOTS,
+    NEAR_SLOTS,
     PORTS,
     FDB,
     GUARD,
@@ -53,6 +60,7 @@ pub const ALL: [&str; 17] = [
     RULES,
     TARGETS,
     ZONELESS,
+    MEMO,
     LAST_VERDICT,
 ];
 
@@ -86,6 +94,10 @@ pub const DEFAULT_LIMITS: Limits = Limits {
     rules: 1024,
 };
 
+/// Length of [`MEMO`], a power of two.
+pub const MEMOS: u32 = 1024;
+/// Length of [`NEAR_SLOTS`].
+pub const NEAR_IFINDEX: u32 = 4096;
 /// Largest number of [`super::L4Data`] entries of one generation.
 pub const L4_ENTRIES: u32 = 1 << 20;
 /// Stations that the guard knows addresses of, each address one entry.

@@ -25,6 +25,7 @@ fn change_station<T: TablesMut>(tables: &T, key: &StationKey, learn: &Learn) -> 
         LearnOp::Forget => {
             if tables.remove_station(key) {
                 tables.charge(learn.station.port, -1, 0);
+                tables.raise_moves();
             }
         }
     }
@@ -55,6 +56,9 @@ fn update_station<T: TablesMut>(tables: &T, key: &StationKey, station: Station) 
         tables.charge(station.port, 1, 0);
     }
     tables.update_station(key, station);
+    if old.port != station.port {
+        tables.raise_moves();
+    }
 }
 
 #[inline(never)]

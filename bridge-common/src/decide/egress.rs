@@ -12,6 +12,13 @@ use crate::{
     wire::{Frame, Packet, is_group, parse_into},
 };
 
+/// Whether a frame that entered the host's stack by this interface was judged there, so that [`egress`] skips it. A program
+/// may ask before it makes room for anything else.
+#[inline(always)]
+pub fn judged_at_ingress<T: Tables>(tables: &T, ingress_ifindex: u32) -> bool {
+    ingress_ifindex != 0 && tables.slot(ingress_ifindex).is_some()
+}
+
 /// Decides what happens to `frame`, which is about to leave through `ifindex` and entered the host's stack by
 /// `ingress_ifindex` (0: made here, or re-sent by user space).
 #[inline(always)]
@@ -28,7 +35,7 @@ pub fn egress<T: Tables, F: Frame>(
         len: frame.len() + if frame.metadata_tag().is_some() { 4 } else { 0 },
         rule: NO_RULE,
     };
-    if ingress_ifindex != 0 && tables.slot(ingress_ifindex).is_some() {
+    if judged_at_ingress(tables, ingress_ifindex) {
         return decision;
     }
     decision.slot = tables.slot(ifindex).unwrap_or(NO_PORT);

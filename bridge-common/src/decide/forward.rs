@@ -1,6 +1,6 @@
 //! Forwarding: only what is known, and only where the slow path would do the same (design section 1).
 
-use super::{Hook, Tables, Verdict, learn};
+use super::{Hook, Tables, Verdict, learn, recall};
 use crate::{
     abi::{
         Control, HEARTBEAT_STALE_NS, NO_PORT, PORT_ELIGIBLE, PORT_RUNNING, PORT_VIRTUAL, PORT_XDP_TARGET, Port, Punt,
@@ -16,8 +16,9 @@ pub(super) fn manager_alive<T: Tables>(tables: &T, now: u64) -> bool {
     beat != 0 && now.saturating_sub(beat) < HEARTBEAT_STALE_NS
 }
 
-/// Where an allowed frame from a known source goes.
+/// Where an allowed frame from a known source goes. `lasting`: whether the destination is known for a while.
 #[inline(always)]
+#[allow(clippy::too_many_arguments)] // one call, inlined; a struct would only rename them
 pub(super) fn destination<T: Tables, F: Frame>(
     tables: &T,
     frame: &F,
@@ -26,8 +27,9 @@ pub(super) fn destination<T: Tables, F: Frame>(
     slot: u16,
     hook: Hook,
     now: u64,
+    lasting: &mut bool,
 ) -> Verdict {
-    match find(tables, packet, slot, now) {
+    match find(tables, packet, slot, now, lasting) {
         Ok((to, egress)) => match obstacle(frame, packet, ingress, &egress, hook) {
             None => Verdict::Forward { slot: to, ifindex: egress.ifindex },
             Some(reason) => Verdict::Punt(reason),
@@ -38,7 +40,7 @@ pub(super) fn destination<T: Tables, F: Frame>(
 
 /// The destination's port.
 #[inline(always)]
-fn find<T: Tables>(tables: &T, packet: &Packet, slot: u16, now: u64) -> Result<(u16, Port), Punt> {
+fn find<T: Tables>(tables: &T, packet: &Packet, slot: u16, now: u64, lasting: &mut bool) -> Result<(u16, Port), Punt> {
     if is_group(&packet.destination.mac) {
         return Err(Punt::Multicast);
     }
@@ -59,6 +61,7 @@ fn find<T: Tables>(tables: &T, packet: &Packet, slot: u16, now: u64) -> Result<(
     if !egress.is(PORT_RUNNING) {
         return Err(Punt::EgressDown);
     }
+    *lasting = !learn::is_aged(tables, &station, now + recall::LASTS_NS);
     Ok((station.port, egress))
 }
 

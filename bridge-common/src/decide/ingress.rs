@@ -1,8 +1,9 @@
 //! The decision for a frame that enters the bridge through a managed port.
 
 use super::{
-    Decision, Hook, NO_RULE, Scratch, Tables, Verdict, forward, guard, learn,
+    Decision, Hook, LearnOp, NO_RULE, Scratch, Tables, Verdict, forward, guard, learn,
     policy::{self, Live, Permit, Side},
+    recall,
 };
 use crate::{
     abi::{
@@ -28,6 +29,8 @@ pub fn ingress<T: Tables, F: Frame>(
         len: frame.len() + if frame.metadata_tag().is_some() { 4 } else { 0 },
         rule: NO_RULE,
     };
+    // Before anything else is read: what changes after this raises it.
+    scratch.epoch = recall::epoch(tables);
     let Some(slot) = tables.slot(ifindex) else { return decision };
     let Some(port) = tables.port(slot) else { return decision };
     decision.slot = slot;
@@ -99,7 +102,7 @@ fn allowed<T: Tables, F: Frame>(
     known: Station,
     permit: Permit,
 ) -> Verdict {
-    let Scratch { packet, learn: learned, .. } = scratch;
+    let Scratch { packet, learn: learned, key, lasting, .. } = scratch;
     let packet = &*packet;
     let now = tables.now_ns();
     let teaches = learn::teaches(packet) && port.is(PORT_ELIGIBLE);
@@ -117,5 +120,12 @@ fn allowed<T: Tables, F: Frame>(
     if !forward::manager_alive(tables, now) {
         return Verdict::Punt(Punt::NoManager);
     }
-    forward::destination(tables, frame, packet, port, slot, hook, now)
+    let verdict = forward::destination(tables, frame, packet, port, slot, hook, now, lasting);
+    let later = now + recall::LASTS_NS;
+    // A key is there if a flow was asked.
+    *lasting &= key.family == 0
+        && learned.op == LearnOp::Keep
+        && !learn::is_due(tables, &known, later)
+        && forward::manager_alive(tables, later);
+    verdict
 }

@@ -64,6 +64,12 @@ pub(super) fn teaches(packet: &Packet) -> bool {
     !packet.tagged && !is_reserved(&packet.destination.mac)
 }
 
+/// Whether a frame at `now` would change or doubt what is known of its source.
+#[inline(always)]
+pub(super) fn is_due<T: Tables>(tables: &T, known: &Station, now: u64) -> bool {
+    now.wrapping_sub(known.seen_ns) >= TOUCH_NS || is_aged(tables, known, now)
+}
+
 /// Whether a station is too old, or was never seen, to be believed. Static ones do not age.
 #[inline(always)]
 pub(super) fn is_aged<T: Tables>(tables: &T, station: &Station, now: u64) -> bool {

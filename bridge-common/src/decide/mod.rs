@@ -13,11 +13,13 @@ mod guard;
 mod ingress;
 mod learn;
 mod policy;
+mod recall;
 mod settle;
 
 pub use commit::commit;
-pub use egress::egress;
+pub use egress::{egress, judged_at_ingress};
 pub use ingress::ingress;
+pub use recall::{Memo, Recalled, recall, remember};
 pub use settle::{counted, settle, settle_egress};
 
 use crate::{
@@ -52,6 +54,14 @@ pub trait Tables {
     fn flow(&self, key: &FlowKey) -> Option<Flow>;
     /// Quota in use: learned stations and flows of a port.
     fn usage(&self, slot: u16) -> Usage;
+    /// The kernel's timer ticks, of 1 to 10 ms.
+    fn ticks(&self) -> u64 {
+        0
+    }
+    /// A remembered decision; tables need not remember.
+    fn memo(&self, _index: u32) -> Option<&Memo> {
+        None
+    }
 }
 
 /// The changes that a decision may entail. Each is atomic for its entry.
@@ -74,6 +84,10 @@ pub trait TablesMut: Tables {
     fn count_fdb_full(&self);
     /// Remembers a source address in no zone, seen on a port.
     fn note_zoneless(&self, source: &Zoneless, slot: u16);
+    /// Raises [`Control::Moves`], after a known station has moved or was forgotten.
+    fn raise_moves(&self) {}
+    /// Changes a remembered decision of this CPU.
+    fn edit_memo(&self, _index: u32, _edit: impl FnOnce(&mut Memo)) {}
 }
 
 /// Where the decision is taken.
@@ -171,6 +185,10 @@ pub struct Scratch {
     pub(crate) inner: Ip,
     /// The address that the guard is asked about.
     pub(crate) guard: GuardKey,
+    /// Under what the tables were read, see `recall`.
+    pub(crate) epoch: u64,
+    /// The decision holds for a while, whatever the clock says.
+    pub(crate) lasting: bool,
 }
 
 /// No rule was asked.

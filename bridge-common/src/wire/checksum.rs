@@ -27,8 +27,29 @@ pub fn has_full_checksum(ip: &Ip) -> bool {
 /// Folded, not inverted, sum of the pseudo-header (RFC 9293 3.1, RFC 8200 8.1), host byte order.
 #[inline(always)]
 fn pseudo_sum(ip: &Ip) -> u16 {
-    let mut sum =
-        words(&ip.src) + words(&ip.dst) + u64::from(u32::from(ip.proto).to_be()) + u64::from(ip.l4_len.to_be());
+    fold(words(&ip.src) + words(&ip.dst) + proto_sum(ip.proto) + length_sum(ip.l4_len))
+}
+
+/// [`has_full_checksum`] of a TCP or UDP `checksum`, host byte order, over `length` bytes between two addresses whose words
+/// and protocol add up to `addresses`.
+#[inline(always)]
+pub fn is_full_checksum(checksum: u16, addresses: u64, length: u32) -> bool {
+    checksum != 0 && checksum != fold(addresses + length_sum(length))
+}
+
+/// What the protocol number adds to the sum.
+#[inline(always)]
+pub(super) fn proto_sum(proto: u8) -> u64 {
+    u64::from(u32::from(proto).to_be())
+}
+
+#[inline(always)]
+fn length_sum(length: u32) -> u64 {
+    u64::from(length.to_be())
+}
+
+#[inline(always)]
+fn fold(mut sum: u64) -> u16 {
     sum = (sum & 0xffff_ffff) + (sum >> 32);
     sum = (sum & 0xffff_ffff) + (sum >> 32);
     sum = (sum & 0xffff) + (sum >> 16);

@@ -5,6 +5,7 @@
 
 mod checksum;
 mod ether;
+mod head;
 mod ip;
 mod nd;
 mod packet;
@@ -14,8 +15,9 @@ mod transport;
 #[cfg(test)]
 mod tests;
 
-pub use checksum::has_full_checksum;
+pub use checksum::{has_full_checksum, is_full_checksum};
 pub use ether::{is_group, is_reserved, parse, parse_into};
+pub use head::Head;
 pub use nd::{link_layer_option, neighbour_target};
 use network_types::{
     arp::ArpHdr,

@@ -8,7 +8,7 @@ use aya_ebpf::{
 };
 use bridge_common::{
     abi::Counted,
-    decide::{Hook, Verdict, counted, egress, ingress, settle, settle_egress},
+    decide::{Hook, Verdict, counted, egress, ingress, judged_at_ingress, recall, remember, settle, settle_egress},
 };
 
 use crate::{
@@ -24,12 +24,18 @@ const NEXT: i32 = TC_ACT_UNSPEC;
 /// Judges each frame that enters the bridge.
 #[classifier]
 pub fn fastbridge_in(ctx: TcContext) -> i32 {
-    let Some(scratch) = scratch(Space::Ingress) else { return TC_ACT_SHOT };
     let frame = SkbFrame::new(&ctx);
     // SAFETY: the context is the kernel's own.
     let ifindex = unsafe { (*ctx.skb.skb).ifindex };
+    if let Some(known) = recall(&Maps, &frame, ifindex, Hook::Tc) {
+        account(&ctx, known.slot, Counted::Forward, known.rule, known.len);
+        // SAFETY: as below.
+        return unsafe { bpf_redirect(known.ifindex, 0) as i32 };
+    }
+    let Some(scratch) = scratch(Space::Ingress) else { return TC_ACT_SHOT };
     let decision = ingress(&Maps, &frame, ifindex, Hook::Tc, scratch);
     let verdict = settle(&Maps, &decision, scratch);
+    remember(&Maps, &frame, ifindex, Hook::Tc, &decision, scratch);
     account(&ctx, decision.slot, counted(verdict), decision.rule, decision.len);
     match verdict {
         // SAFETY: no preconditions; an interface that is gone drops the frame.
@@ -42,10 +48,14 @@ pub fn fastbridge_in(ctx: TcContext) -> i32 {
 /// Judges what leaves the bridge and did not come in through a managed port.
 #[classifier]
 pub fn fastbridge_out(ctx: TcContext) -> i32 {
-    let Some(scratch) = scratch(Space::Egress) else { return TC_ACT_SHOT };
-    let frame = SkbFrame::new(&ctx);
     // SAFETY: the context is the kernel's own.
     let (ifindex, from) = unsafe { ((*ctx.skb.skb).ifindex, (*ctx.skb.skb).ingress_ifindex) };
+    // Nearly every frame: nothing must be spent on it.
+    if judged_at_ingress(&Maps, from) {
+        return NEXT;
+    }
+    let Some(scratch) = scratch(Space::Egress) else { return TC_ACT_SHOT };
+    let frame = SkbFrame::new(&ctx);
     let decision = egress(&Maps, &frame, ifindex, from, scratch);
     let Some(outcome) = settle_egress(&Maps, &decision, scratch) else { return NEXT };
     account(&ctx, decision.slot, outcome, decision.rule, decision.len);

@@ -2,8 +2,8 @@
 
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 use bridge_common::{
-    abi::Punt,
-    decide::{Hook, Verdict, counted, ingress, settle},
+    abi::{Counted, Punt},
+    decide::{Hook, Verdict, counted, ingress, recall, remember, settle},
 };
 
 use crate::{
@@ -16,16 +16,23 @@ use crate::{
 /// Judges each frame; what it cannot finish it leaves to the TC program behind it, if there is one.
 #[xdp(frags)]
 pub fn fastbridge_xdp(ctx: XdpContext) -> u32 {
-    let Some(scratch) = scratch(Space::Xdp) else { return xdp_action::XDP_DROP };
     let frame = XdpFrame::new(&ctx);
-    let decision = ingress(&Maps, &frame, ctx.ingress_ifindex() as u32, Hook::Xdp, scratch);
+    let ifindex = ctx.ingress_ifindex() as u32;
+    if let Some(known) = recall(&Maps, &frame, ifindex, Hook::Xdp)
+        && let Ok(action) = redirect(known.to)
+    {
+        account(&ctx, known.slot, Counted::Forward, known.rule, known.len);
+        return action;
+    }
+    let Some(scratch) = scratch(Space::Xdp) else { return xdp_action::XDP_DROP };
+    let decision = ingress(&Maps, &frame, ifindex, Hook::Xdp, scratch);
     if decision.left_to_tc {
         return xdp_action::XDP_PASS;
     }
     let mut verdict = settle(&Maps, &decision, scratch);
+    remember(&Maps, &frame, ifindex, Hook::Xdp, &decision, scratch);
     let action = match verdict {
-        // XDP_PASS when the device has left the map meanwhile: the slow path knows better.
-        Verdict::Forward { slot, .. } => match TARGETS.redirect(u32::from(slot), u64::from(xdp_action::XDP_PASS)) {
+        Verdict::Forward { slot, .. } => match redirect(slot) {
             Ok(action) => action,
             Err(_) => {
                 verdict = Verdict::Punt(Punt::EgressDown);
@@ -37,4 +44,11 @@ pub fn fastbridge_xdp(ctx: XdpContext) -> u32 {
     };
     account(&ctx, decision.slot, counted(verdict), decision.rule, decision.len);
     action
+}
+
+/// Out of the port in this slot. `Err`, with the action XDP_PASS, when the device has left the map meanwhile: the slow path
+/// knows better.
+#[inline(always)]
+fn redirect(slot: u16) -> Result<u32, u32> {
+    TARGETS.redirect(u32::from(slot), u64::from(xdp_action::XDP_PASS))
 }

@@ -1,14 +1,13 @@
 //! What can go wrong between us and the kernel.
 
-use std::{io, path::PathBuf};
+use std::{error::Error, io, path::PathBuf};
 
 use aya::{maps::MapError, programs::ProgramError};
-use thiserror::Error;
 
 use super::object::LoadError;
 
 /// An error of the dataplane.
-#[derive(Debug, Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum DataplaneError {
     /// The pins directory cannot be used as it is.
     #[error("{path}: {what}")]
@@ -36,7 +35,7 @@ pub enum DataplaneError {
     #[error(transparent)]
     Load(#[from] LoadError),
     /// A map operation failed.
-    #[error("map {map}: {}", chain(error))]
+    #[error("map {map}: {}", told(error))]
     Map {
         /// Name of the map.
         map: &'static str,
@@ -52,7 +51,7 @@ pub enum DataplaneError {
         limit: &'static str,
     },
     /// A program could not be attached.
-    #[error("cannot attach to {name}: {}", chain(error))]
+    #[error("cannot attach to {name}: {}", told(error.as_ref()))]
     Attach {
         /// Interface.
         name: String,
@@ -83,19 +82,26 @@ impl DataplaneError {
     }
 }
 
+/// An error with its causes, each said once: aya's own words often leave out what the kernel answered.
+pub(super) fn told(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut denied = false;
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        let code = cause.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+        denied |= matches!(code, Some(libc::EPERM | libc::EACCES));
+        next = cause.source();
+    }
+    let hint = "; run as root, or give CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_DAC_OVERRIDE";
+    if denied { text + hint } else { text }
+}
+
 /// Adds a path to an I/O error.
 pub(super) fn at(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> DataplaneError {
     let path = path.into();
     move |error| DataplaneError::Io { path, error }
-}
-
-/// An error with all its causes: aya's own sentences name the call, their sources the reason.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

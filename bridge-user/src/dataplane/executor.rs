@@ -17,7 +17,7 @@ use super::{
     maps::{Maps, failed},
     notes::{NoteMap, Notes},
     object::{self, LoadOptions, abi_id},
-    pinned::{Links, found_links, mirror, remove_all},
+    pinned::{Found, Links, found_links, give_up, mirror, previous_notes, remove_all},
     pins::{Lock, Pins},
 };
 use crate::{desired::HookPoint, plan::Actual};
@@ -33,7 +33,14 @@ pub struct Executor {
     /// Every link of ours.
     pub(super) links: Links,
     pub(super) mirror: Actual,
-    _lock: Lock,
+    /// The last [`Control::Epoch`].
+    epoch: u64,
+    /// What the manager before noted.
+    previous: Notes,
+    /// Rule slots of the maps' live generation.
+    rule_ids: Vec<Option<String>>,
+    found: Found,
+    _lock: Option<Lock>,
 }
 
 impl Executor {
@@ -46,17 +53,31 @@ impl Executor {
         let pins = Pins::new(dir, bridge);
         pins.create()?;
         let lock = pins.lock()?;
+        let any = !pins.all_maps()?.is_empty() || !pins.all_links()?.is_empty();
+        let maps = pins.create_maps(abi_id(&limits))?;
+        let found = Found { any, maps };
+        let taken = Self::take(pins.clone(), limits, found).inspect_err(|_| {
+            // The error that is told is the first one.
+            let _left_behind = give_up(&pins, &pins.maps(abi_id(&limits)), found);
+        })?;
+        Ok(Self { _lock: Some(lock), ..taken })
+    }
+
+    fn take(pins: Pins, limits: Limits, found: Found) -> Result<Self, DataplaneError> {
         let abi = abi_id(&limits);
-        pins.create_maps(abi)?;
         let path = pins.maps(abi);
+        let previous = previous_notes(&pins);
         let mut ebpf = object::load(LoadOptions { limits, pins: Some(&path), record_verdict: false })?;
         let mut maps = Maps::take(&mut ebpf)?;
         let notes = NoteMap::open_or_create(&path)?;
+        let rule_ids = notes.read().unwrap_or_default().rule_ids;
         let host = Port { flow_limit: limits.flows / 8, flags: PORT_MEMBER, ..Port::default() };
         maps.ports.set(u32::from(NO_PORT), Pod(host), 0).map_err(failed(maps::PORTS))?;
         let links = found_links(&pins)?;
-        let mirror = mirror(&maps, &limits)?;
-        Ok(Self { ebpf, maps, notes, pins, abi, limits, links, mirror, _lock: lock })
+        // Whose counter is whose is noted, even if what the generation holds is not.
+        let mirror = mirror(&maps, &limits, rule_ids.clone())?;
+        let epoch = maps.control(Control::Epoch)?;
+        Ok(Self { ebpf, maps, notes, pins, abi, epoch, limits, links, mirror, previous, rule_ids, found, _lock: None })
     }
 
     /// The maps.
@@ -64,12 +85,14 @@ impl Executor {
         &mut self.maps
     }
 
-    /// What the manager before this one noted; empty if there was none.
-    ///
-    /// # Errors
-    /// [`DataplaneError::Notes`].
-    pub fn notes(&self) -> Result<Notes, DataplaneError> {
-        self.notes.read()
+    /// What the manager before this one noted, whatever its ABI; empty if there was none.
+    pub fn previous(&self) -> &Notes {
+        &self.previous
+    }
+
+    /// Rule slots of these maps as the manager before noted them.
+    pub fn rule_ids(&self) -> &[Option<String>] {
+        &self.rule_ids
     }
 
     /// Notes names and words for `show`.
@@ -105,7 +128,15 @@ impl Executor {
     /// # Errors
     /// [`DataplaneError::Map`].
     pub fn beat(&mut self, now_ns: u64) -> Result<(), DataplaneError> {
-        self.maps.set_control(Control::Heartbeat, now_ns)
+        self.maps.set_control(Control::Heartbeat, now_ns)?;
+        if now_ns == 0 { self.raise_epoch() } else { Ok(()) }
+    }
+
+    /// Ends what the programs remember of decisions under the state before.
+    pub(super) fn raise_epoch(&mut self) -> Result<(), DataplaneError> {
+        // 32 bits count; 0 would mean that nothing may be remembered.
+        self.epoch = self.epoch % u64::from(u32::MAX) + 1;
+        self.maps.set_control(Control::Epoch, self.epoch)
     }
 
     /// Once the dataplane is as desired: links of an older build, and maps of another ABI, go.
@@ -129,15 +160,18 @@ impl Executor {
     /// # Errors
     /// [`DataplaneError::Io`].
     pub fn remove(mut self) -> Result<(), DataplaneError> {
-        self.take_back()
+        self.links.clear();
+        remove_all(&self.pins)
     }
 
-    /// After a first round that failed: everything that it made goes, as if it had not been.
+    /// After a first round that failed: what was there before stays, and if nothing was, nothing stays.
     ///
     /// # Errors
     /// [`DataplaneError::Io`].
-    pub fn take_back(&mut self) -> Result<(), DataplaneError> {
+    pub fn give_up(&mut self) -> Result<(), DataplaneError> {
+        let in_use = self.links.values().any(|(_, current)| *current);
         self.links.clear();
-        remove_all(&self.pins)
+        let found = Found { maps: self.found.maps || in_use, ..self.found };
+        give_up(&self.pins, &self.pins.maps(self.abi), found)
     }
 }

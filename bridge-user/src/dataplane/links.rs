@@ -1,8 +1,7 @@
 //! Our programs' attachments: made once, pinned, updated in place, never detached on a restart.
 //!
 //! tcx is tried first, then clsact with a fixed priority and handle (RHEL 9 has tcx with an old version number, so the
-//! kernel is asked, not its version). A clsact filter is no bpf_link: beside it the program is pinned, which tells a
-//! later manager that the filter is ours.
+//! kernel is asked, not its version).
 
 use std::{
     ffi::CString,
@@ -16,33 +15,30 @@ use aya::{
     programs::{
         LinkOrder, ProgramError, SchedClassifier, TcAttachType, Xdp, XdpMode,
         links::{FdLink, PinnedLink},
-        tc::{NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle, qdisc_add_clsact},
+        tc::{SchedClassifierLink, TcAttachOptions, TcError},
         xdp::XdpLink,
     },
     sys::SyscallError,
 };
 
 use super::{
+    clsact,
     error::{DataplaneError, at},
     object::{self, TC_IN, TC_OUT, XDP},
     pins::Pins,
 };
 use crate::{desired::HookPoint, reconcile::Fault};
 
-/// Priority and handle of our clsact filters.
-const PRIORITY: u16 = 0xfb;
-const HANDLE: u16 = 1;
-
 /// How one program is attached.
 #[derive(Debug)]
 pub(super) enum Attachment {
     /// A pinned bpf_link (XDP, tcx).
     Link(PinnedLink),
-    /// A clsact filter, known by priority and handle.
-    Filter { name: String },
+    /// A clsact filter, see [`clsact`].
+    Filter,
 }
 
-type Outcome<T> = Result<T, Fault<DataplaneError>>;
+pub(super) type Outcome<T> = Result<T, Fault<DataplaneError>>;
 
 /// Attaches, or updates in place what is attached already.
 pub(super) fn attach(
@@ -57,13 +53,22 @@ pub(super) fn attach(
     }
     let path = pins.link(ifindex, point);
     let link = match (old, point) {
-        (Some(Attachment::Link(link)), HookPoint::Xdp) => update_xdp(ebpf, link, ifindex)?,
-        (Some(Attachment::Link(link)), _) => update_tc(ebpf, link, ifindex, point)?,
-        (_, HookPoint::Xdp) => attach_xdp(ebpf, ifindex, name)?,
-        (filter, _) => match attach_tcx(ebpf, name, point)? {
-            Some(link) => link,
-            None => return attach_clsact(ebpf, &path, (ifindex, name), point, filter.is_some()),
-        },
+        // Updated in place under its pin: no moment at which only this process keeps it alive.
+        (Some(Attachment::Link(link)), HookPoint::Xdp) => {
+            update_xdp(ebpf, link, ifindex)?;
+            return pinned(&path);
+        }
+        (Some(Attachment::Link(link)), _) => {
+            update_tc(ebpf, link, ifindex, point)?;
+            return pinned(&path);
+        }
+        (_, HookPoint::Xdp) => Some(attach_xdp(ebpf, ifindex, name)?),
+        (Some(Attachment::Filter), _) => None,
+        (None, _) => attach_tcx(ebpf, ifindex, name, point)?,
+    };
+    let Some(link) = link else {
+        clsact::attach(ebpf, &path, (ifindex, name), point)?;
+        return if belongs(ifindex, name) { Ok(Attachment::Filter) } else { Err(Fault::Gone(ifindex)) };
     };
     if !belongs(ifindex, name) {
         return Err(Fault::Gone(ifindex));
@@ -75,40 +80,40 @@ pub(super) fn attach(
     pinned.map(Attachment::Link).map_err(|error| Fault::Failed(DataplaneError::Pins { path, what: error.to_string() }))
 }
 
+fn pinned(path: &Path) -> Outcome<Attachment> {
+    let link = PinnedLink::from_pin(path);
+    link.map(Attachment::Link)
+        .map_err(|error| Fault::Failed(DataplaneError::Pins { path: path.into(), what: error.to_string() }))
+}
+
 /// Detaches what is ours.
-pub(super) fn detach(path: &Path, attachment: Attachment, point: HookPoint) -> Result<(), DataplaneError> {
+pub(super) fn detach(
+    path: &Path,
+    ifindex: u32,
+    attachment: Attachment,
+    point: HookPoint,
+) -> Result<(), DataplaneError> {
     match attachment {
         Attachment::Link(link) => link.unpin().map(drop).map_err(at(path)),
-        Attachment::Filter { name } => {
-            fs::remove_file(path).map_err(at(path))?;
-            let filter =
-                SchedClassifierLink::attached(&name, direction(point), PRIORITY, TcHandle::new(0, HANDLE), None);
-            // Gone with its interface: nothing to detach.
-            if let Ok(filter) = filter {
-                drop(filter);
-            }
-            Ok(())
-        }
+        Attachment::Filter => clsact::detach(path, ifindex, point),
     }
 }
 
-/// What is pinned at `path`; `None` if it cannot be opened, or its interface is gone.
-pub(super) fn find(path: &Path, ifindex: u32) -> Option<Attachment> {
+/// What is pinned at `path`; `None` if it cannot be opened, or sits on its interface no more.
+pub(super) fn find(path: &Path, ifindex: u32, point: HookPoint) -> Option<Attachment> {
     match linked_ifindex(path) {
         Pinned::Link(linked) if linked == ifindex => PinnedLink::from_pin(path).ok().map(Attachment::Link),
-        Pinned::Program => {
-            let name = nix::net::if_::if_indextoname(ifindex).ok()?;
-            Some(Attachment::Filter { name: name.to_string_lossy().into_owned() })
-        }
+        Pinned::Program => clsact::is_ours(path, ifindex, point).is_ok_and(|ours| ours).then_some(Attachment::Filter),
         Pinned::Link(_) | Pinned::Nothing => None,
     }
 }
 
 /// Whether the attachment still sits on its interface.
-pub(super) fn is_alive(attachment: &Attachment, path: &Path, ifindex: u32) -> bool {
+pub(super) fn is_alive(attachment: &Attachment, path: &Path, ifindex: u32, point: HookPoint) -> bool {
     match attachment {
         Attachment::Link(_) => matches!(linked_ifindex(path), Pinned::Link(linked) if linked == ifindex),
-        Attachment::Filter { name } => belongs(ifindex, name),
+        // Could not ask: believe it, the next round asks again.
+        Attachment::Filter => clsact::is_ours(path, ifindex, point).unwrap_or(true),
     }
 }
 
@@ -116,29 +121,27 @@ fn belongs(ifindex: u32, name: &str) -> bool {
     nix::net::if_::if_nametoindex(name).is_ok_and(|found| found == ifindex)
 }
 
-fn direction(point: HookPoint) -> TcAttachType {
+pub(super) fn direction(point: HookPoint) -> TcAttachType {
     if point == HookPoint::TcEgress { TcAttachType::Egress } else { TcAttachType::Ingress }
 }
 
-fn tc_program(ebpf: &mut Ebpf, point: HookPoint) -> Outcome<&mut SchedClassifier> {
+pub(super) fn tc_program(ebpf: &mut Ebpf, point: HookPoint) -> Outcome<&mut SchedClassifier> {
     let name = if point == HookPoint::TcEgress { TC_OUT } else { TC_IN };
     object::program(ebpf, name).map_err(|error| Fault::Failed(error.into()))
 }
 
-fn update_tc(ebpf: &mut Ebpf, link: PinnedLink, ifindex: u32, point: HookPoint) -> Outcome<FdLink> {
+fn update_tc(ebpf: &mut Ebpf, link: PinnedLink, ifindex: u32, point: HookPoint) -> Outcome<()> {
     let program = tc_program(ebpf, point)?;
     let link = SchedClassifierLink::try_from(FdLink::from(link)).map_err(|error| not_ours(ifindex, &error))?;
     let id = program.attach_to_link(link).map_err(|error| fault(ifindex, "the link", error))?;
-    let link = program.take_link(id).map_err(|error| fault(ifindex, "the link", error))?;
-    FdLink::try_from(link).map_err(|error| not_ours(ifindex, &error))
+    program.take_link(id).map(drop).map_err(|error| fault(ifindex, "the link", error))
 }
 
-fn update_xdp(ebpf: &mut Ebpf, link: PinnedLink, ifindex: u32) -> Outcome<FdLink> {
+fn update_xdp(ebpf: &mut Ebpf, link: PinnedLink, ifindex: u32) -> Outcome<()> {
     let program: &mut Xdp = object::program(ebpf, XDP).map_err(|error| Fault::Failed(error.into()))?;
     let link = XdpLink::try_from(FdLink::from(link)).map_err(|error| not_ours(ifindex, &error))?;
     let id = program.attach_to_link(link).map_err(|error| fault(ifindex, "the link", error))?;
-    let link = program.take_link(id).map_err(|error| fault(ifindex, "the link", error))?;
-    FdLink::try_from(link).map_err(|error| not_ours(ifindex, &error))
+    program.take_link(id).map(drop).map_err(|error| fault(ifindex, "the link", error))
 }
 
 fn attach_xdp(ebpf: &mut Ebpf, ifindex: u32, name: &str) -> Outcome<FdLink> {
@@ -158,11 +161,10 @@ fn attach_xdp(ebpf: &mut Ebpf, ifindex: u32, name: &str) -> Outcome<FdLink> {
 }
 
 /// `None`: this kernel has no tcx.
-fn attach_tcx(ebpf: &mut Ebpf, name: &str, point: HookPoint) -> Outcome<Option<FdLink>> {
+fn attach_tcx(ebpf: &mut Ebpf, ifindex: u32, name: &str, point: HookPoint) -> Outcome<Option<FdLink>> {
     if std::env::var_os("FASTBRIDGE_NO_TCX").is_some() {
         return Ok(None);
     }
-    let ifindex = nix::net::if_::if_nametoindex(name).unwrap_or(0);
     let program = tc_program(ebpf, point)?;
     let options = TcAttachOptions::TcxOrder(LinkOrder::default());
     match program.attach_with_options(name, direction(point), options) {
@@ -175,64 +177,23 @@ fn attach_tcx(ebpf: &mut Ebpf, name: &str, point: HookPoint) -> Outcome<Option<F
     }
 }
 
-fn attach_clsact(
-    ebpf: &mut Ebpf,
-    path: &Path,
-    (ifindex, name): (u32, &str),
-    point: HookPoint,
-    again: bool,
-) -> Outcome<Attachment> {
-    if let Err(error) = qdisc_add_clsact(name)
-        && tc_errno(&error) != Some(libc::EEXIST)
-    {
-        let what = "an ingress qdisc excludes clsact; remove it (tc qdisc del dev ... ingress)";
-        return Err(if tc_errno(&error) == Some(libc::EINVAL) {
-            taken(name, what)
-        } else {
-            fault(ifindex, name, error.into())
-        });
-    }
-    let program = tc_program(ebpf, point)?;
-    let handle = TcHandle::new(0, HANDLE);
-    let id = if again {
-        let old = SchedClassifierLink::attached(name, direction(point), PRIORITY, handle, None);
-        program.attach_to_link(old.map_err(|_| Fault::Gone(ifindex))?)
-    } else {
-        let options = NlOptions { priority: PRIORITY, handle, classid: None };
-        program.attach_with_options(name, direction(point), TcAttachOptions::Netlink(options))
-    };
-    let id = id.map_err(|error| match errno(&error) {
-        Some(libc::EEXIST) => taken(name, "a tc filter of priority 251 and handle 1 is there that is not ours"),
-        _ => fault(ifindex, name, error),
-    })?;
-    // Dropping it would detach it: its life is the interface's, or until detach.
-    std::mem::forget(program.take_link(id).map_err(|error| fault(ifindex, name, error))?);
-    if path.exists() {
-        fs::remove_file(path).map_err(at(path)).map_err(Fault::Failed)?;
-    }
-    program
-        .pin(path)
-        .map_err(|error| Fault::Failed(DataplaneError::Pins { path: path.into(), what: error.to_string() }))?;
-    Ok(Attachment::Filter { name: name.into() })
-}
-
 fn not_ours(ifindex: u32, error: &dyn std::fmt::Display) -> Fault<DataplaneError> {
     let what = format!("the pinned link is of another kind than ours ({error}); run `fastbridge detach`");
     taken(&format!("interface {ifindex}"), &what)
 }
 
-fn taken(name: &str, what: &str) -> Fault<DataplaneError> {
+pub(super) fn taken(name: &str, what: &str) -> Fault<DataplaneError> {
     Fault::Failed(DataplaneError::HookTaken { name: name.into(), what: what.into() })
 }
 
-fn fault(ifindex: u32, name: &str, error: ProgramError) -> Fault<DataplaneError> {
+pub(super) fn fault(ifindex: u32, name: &str, error: ProgramError) -> Fault<DataplaneError> {
     match errno(&error) {
         Some(libc::ENODEV | libc::ENOLINK) => Fault::Gone(ifindex),
         _ => Fault::Failed(DataplaneError::Attach { name: name.into(), error: Box::new(error) }),
     }
 }
 
-fn errno(error: &ProgramError) -> Option<i32> {
+pub(super) fn errno(error: &ProgramError) -> Option<i32> {
     match error {
         ProgramError::SyscallError(SyscallError { io_error, .. }) => io_error.raw_os_error(),
         ProgramError::TcError(error) => tc_errno(error),
@@ -242,7 +203,7 @@ fn errno(error: &ProgramError) -> Option<i32> {
     }
 }
 
-fn tc_errno(error: &TcError) -> Option<i32> {
+pub(super) fn tc_errno(error: &TcError) -> Option<i32> {
     match error {
         TcError::NetlinkError(error) => error.raw_os_error(),
         TcError::IoError(error) => io::Error::raw_os_error(error),

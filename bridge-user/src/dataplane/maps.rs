@@ -9,7 +9,8 @@ use aya::{
 };
 use bridge_common::abi::{
     CELLS, Cell, Control, Flow, FlowKey, GuardKey, L4Data, Pair, Port, PortCounters, Station, StationKey, Usage,
-    Zoneless, maps,
+    Zoneless,
+    maps::{self, NEAR_IFINDEX},
 };
 
 use super::{Pod, error::DataplaneError};
@@ -21,6 +22,7 @@ pub(super) type Pairs = Array<MapData, Pod<Pair>>;
 pub struct Maps {
     pub(super) control: Array<MapData, u64>,
     pub(super) slots: HashMap<MapData, u32, u32>,
+    pub(super) near_slots: Array<MapData, u32>,
     pub(super) ports: Array<MapData, Pod<Port>>,
     pub(super) fdb: HashMap<MapData, Pod<StationKey>, Pod<Station>>,
     pub(super) guard: HashMap<MapData, Pod<GuardKey>, u32>,
@@ -59,6 +61,7 @@ impl Maps {
         Ok(Self {
             control: typed(maps::CONTROL, &mut open)?,
             slots: typed(maps::SLOTS, &mut open)?,
+            near_slots: typed(maps::NEAR_SLOTS, &mut open)?,
             ports: typed(maps::PORTS, &mut open)?,
             fdb: typed(maps::FDB, &mut open)?,
             guard: typed(maps::GUARD, &mut open)?,
@@ -90,6 +93,14 @@ impl Maps {
     /// [`DataplaneError::Map`].
     pub fn set_control(&mut self, word: Control, value: u64) -> Result<(), DataplaneError> {
         self.control.set(word as u32, value, 0).map_err(failed(maps::CONTROL))
+    }
+
+    /// Says which slot a near interface has; 0 = none. Others are in the hash only.
+    pub(super) fn set_near(&mut self, ifindex: u32, slot: u16) -> Result<(), DataplaneError> {
+        if ifindex >= NEAR_IFINDEX {
+            return Ok(());
+        }
+        self.near_slots.set(ifindex, u32::from(slot), 0).map_err(failed(maps::NEAR_SLOTS))
     }
 
     /// A port's counters, summed over the CPUs.

@@ -2,6 +2,7 @@
 //!
 //! Must not decide anything: it carries out operations and reports what is there.
 
+mod clsact;
 mod error;
 pub mod executor;
 mod links;

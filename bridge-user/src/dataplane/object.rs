@@ -12,6 +12,8 @@ use bridge_common::abi::{
 };
 use thiserror::Error;
 
+use super::error::told;
+
 /// Name of the XDP ingress program.
 pub const XDP: &str = "fastbridge_xdp";
 /// Name of the TC ingress program.
@@ -25,10 +27,10 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/fa
 #[derive(Debug, Error)]
 pub enum LoadError {
     /// aya or the kernel refused the object or a map.
-    #[error("the kernel refused the maps or programs: {}", super::error::chain(.0))]
+    #[error("the kernel refused the maps or programs: {}", told(.0))]
     Object(#[from] aya::EbpfError),
     /// The verifier or the kernel refused a program.
-    #[error("the kernel refused the program `{name}`: {}", super::error::chain(error))]
+    #[error("the kernel refused the program `{name}`: {}", told(error.as_ref()))]
     Program {
         /// Which one.
         name: &'static str,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aya::maps::{MapError, xdp::XdpMapError};
-use bridge_common::abi::{Control, PORT_RUNNING, Port, Station, StationKey, maps};
+use bridge_common::abi::{Control, NO_PORT, PORT_RUNNING, Port, Station, StationKey, maps};
 
 use super::{Pod, error::DataplaneError, executor::Executor, links, maps::failed};
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
 impl Executor {
     pub(super) fn detach(&mut self, ifindex: u32, point: HookPoint) -> Result<(), DataplaneError> {
         if let Some((attachment, _)) = self.links.remove(&(ifindex, point)) {
-            links::detach(&self.pins.link(ifindex, point), attachment, point)?;
+            links::detach(&self.pins.link(ifindex, point), ifindex, attachment, point)?;
         }
         self.mirror.attached.remove(&(ifindex, point));
         Ok(())
@@ -24,7 +24,12 @@ impl Executor {
 
     fn attach(&mut self, ifindex: u32, name: &str, point: HookPoint) -> Result<(), Fault<DataplaneError>> {
         let old = self.links.remove(&(ifindex, point)).map(|(attachment, _)| attachment);
-        let attached = links::attach(&mut self.ebpf, &self.pins, (ifindex, name), point, old)?;
+        let attached = links::attach(&mut self.ebpf, &self.pins, (ifindex, name), point, old).inspect_err(|_| {
+            // What could not be updated is still there.
+            if let Some(found) = links::find(&self.pins.link(ifindex, point), ifindex, point) {
+                self.links.insert((ifindex, point), (found, false));
+            }
+        })?;
         self.links.insert((ifindex, point), (attached, true));
         self.mirror.attached.insert((ifindex, point));
         Ok(())
@@ -34,7 +39,8 @@ impl Executor {
         let before = self.mirror.policy.as_ref().map(|(_, policy)| policy.rule_ids.clone()).unwrap_or_default();
         for (slot, id) in policy.rule_ids.iter().enumerate() {
             let held = before.get(slot).and_then(Option::as_ref);
-            if id.is_some() && held.is_some() && held != id.as_ref() || id.is_some() && slot >= before.len() {
+            // A slot that was free may hold what a removed rule counted.
+            if id.is_some() && held != id.as_ref() {
                 self.maps.zero_rule(slot as u32)?;
             }
         }
@@ -97,9 +103,12 @@ impl Executor {
             Op::SetPort { slot, port } => self.set_port(*slot, *port)?,
             Op::MapIfindex { slot, ifindex } => {
                 self.maps.slots.insert(ifindex, u32::from(*slot), 0).map_err(full(maps::SLOTS, "ports"))?;
+                self.maps.set_near(*ifindex, *slot)?;
                 self.mirror.slots.insert(*ifindex, *slot);
             }
             Op::UnmapIfindex { ifindex, .. } => {
+                // First: what is 0 there is looked up in the other one.
+                self.maps.set_near(*ifindex, NO_PORT)?;
                 absent_is_fine(self.maps.slots.remove(ifindex)).map_err(failed(maps::SLOTS))?;
                 self.mirror.slots.remove(ifindex);
             }
@@ -157,7 +166,9 @@ impl Kernel for Executor {
         let dead: Vec<_> = self
             .links
             .iter()
-            .filter(|((ifindex, point), (link, _))| !links::is_alive(link, &self.pins.link(*ifindex, *point), *ifindex))
+            .filter(|((ifindex, point), (link, _))| {
+                !links::is_alive(link, &self.pins.link(*ifindex, *point), *ifindex, *point)
+            })
             .map(|(key, _)| *key)
             .collect();
         for (ifindex, point) in dead {
@@ -168,11 +179,14 @@ impl Kernel for Executor {
     }
 
     fn apply(&mut self, op: &Op) -> Result<(), Fault<DataplaneError>> {
-        match op {
+        let done = match op {
             Op::Attach { ifindex, name, point, .. } => self.attach(*ifindex, name, *point),
             Op::SetTarget { slot, ifindex } => self.set_target(*slot, *ifindex),
             other => self.execute(other).map_err(Fault::Failed),
-        }
+        };
+        // Also after a failure: it may have changed something.
+        let raised = self.raise_epoch().map_err(Fault::Failed);
+        done.and(raised)
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
     error::DataplaneError,
     links::{self, Attachment},
     maps::{Maps, failed},
+    notes::{NoteMap, Notes},
     pins::Pins,
 };
 use crate::{
@@ -48,15 +49,43 @@ pub fn maps_of(dir: &Path, bridge: &str) -> Result<PathBuf, DataplaneError> {
     let missing = || DataplaneError::NothingPinned(pins.root().into());
     // While an ABI is being replaced there are two; the complete one has notes.
     let mut found = pins.all_maps().map_err(|_| missing())?;
-    found.sort_by_key(|path| std::cmp::Reverse(path.join(super::notes::NOTES).exists()));
+    found.sort_by_key(|path| noted(path).is_none());
     found.into_iter().next().ok_or_else(missing)
+}
+
+/// What was pinned before this manager came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    /// Anything.
+    pub(super) any: bool,
+    /// Maps of this ABI.
+    pub(super) maps: bool,
+}
+
+/// The notes in a directory of maps, if there are any.
+fn noted(path: &Path) -> Option<Notes> {
+    NoteMap::open(path).ok()?.read().ok().filter(|notes| *notes != Notes::default())
+}
+
+/// What the manager before noted, whatever its ABI.
+pub(super) fn previous_notes(pins: &Pins) -> Notes {
+    pins.all_maps().unwrap_or_default().iter().find_map(|path| noted(path)).unwrap_or_default()
+}
+
+/// Removes what a failed start made, and only that.
+pub(super) fn give_up(pins: &Pins, maps: &Path, found: Found) -> Result<(), DataplaneError> {
+    match found {
+        Found { any: false, .. } => remove_all(pins),
+        Found { maps: false, .. } => Pins::remove_dir(maps),
+        Found { .. } => Ok(()),
+    }
 }
 
 /// Removes every link, then every map.
 pub(super) fn remove_all(pins: &Pins) -> Result<(), DataplaneError> {
     for (ifindex, point, path) in pins.all_links()? {
-        match links::find(&path, ifindex) {
-            Some(attachment) => links::detach(&path, attachment, point)?,
+        match links::find(&path, ifindex, point) {
+            Some(attachment) => links::detach(&path, ifindex, attachment, point)?,
             None => std::fs::remove_file(&path).map_err(super::error::at(&path))?,
         }
     }
@@ -67,7 +96,7 @@ pub(super) fn remove_all(pins: &Pins) -> Result<(), DataplaneError> {
 pub(super) fn found_links(pins: &Pins) -> Result<Links, DataplaneError> {
     let mut found = BTreeMap::new();
     for (ifindex, point, path) in pins.all_links()? {
-        match links::find(&path, ifindex) {
+        match links::find(&path, ifindex, point) {
             Some(attachment) => _ = found.insert((ifindex, point), (attachment, false)),
             None => std::fs::remove_file(&path).map_err(super::error::at(&path))?,
         }
@@ -76,7 +105,7 @@ pub(super) fn found_links(pins: &Pins) -> Result<Links, DataplaneError> {
 }
 
 /// What the maps hold. The links of an older manager count as not attached: the plan then updates them in place.
-pub(super) fn mirror(maps: &Maps, limits: &Limits) -> Result<Actual, DataplaneError> {
+pub(super) fn mirror(maps: &Maps, limits: &Limits, rule_ids: Vec<Option<String>>) -> Result<Actual, DataplaneError> {
     let mut mirror = Actual::default();
     for entry in maps.slots.iter() {
         let (ifindex, slot) = entry.map_err(failed(maps::SLOTS))?;
@@ -103,6 +132,6 @@ pub(super) fn mirror(maps: &Maps, limits: &Limits) -> Result<Actual, DataplaneEr
         bridge_ifindex: maps.control(Control::BridgeIfindex)?,
     };
     let generation = maps.control(Control::Generation)? as u32;
-    mirror.policy = (generation != 0).then(|| (generation, Arc::new(Lowered::unknown())));
+    mirror.policy = (generation != 0).then(|| (generation, Arc::new(Lowered { rule_ids, ..Lowered::unknown() })));
     Ok(mirror)
 }

@@ -102,6 +102,9 @@ impl Pins {
     /// # Errors
     /// [`DataplaneError::Io`] when the directory cannot be read.
     pub fn all_links(&self) -> Result<Vec<(u32, HookPoint, PathBuf)>, DataplaneError> {
+        if !self.links().exists() {
+            return Ok(Vec::new()); // a manager died while it made the directories
+        }
         let found = entries(&self.links())?;
         Ok(found
             .into_iter()
@@ -128,7 +131,9 @@ impl Pins {
         for maps in self.all_maps()? {
             Self::remove_dir(&maps)?;
         }
-        Self::remove_dir(&self.links())?;
+        if self.links().exists() {
+            Self::remove_dir(&self.links())?;
+        }
         fs::remove_dir(&self.root).map_err(at(&self.root))
     }
 }

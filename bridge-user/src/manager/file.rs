@@ -14,6 +14,8 @@ const QUIET: time::Duration = time::Duration::from_millis(100);
 pub(super) struct FileWatch {
     path: PathBuf,
     events: mpsc::UnboundedReceiver<()>,
+    /// When the burst that has begun ends, unless it goes on.
+    due: Option<time::Instant>,
     _watcher: Option<RecommendedWatcher>,
 }
 
@@ -25,7 +27,7 @@ impl FileWatch {
         if let Err(error) = &watcher {
             warn!("cannot watch {}: {error}; changes are taken over by SIGHUP only", path.display());
         }
-        Self { path: path.into(), events, _watcher: watcher.ok() }
+        Self { path: path.into(), events, due: None, _watcher: watcher.ok() }
     }
 
     /// The file.
@@ -33,13 +35,24 @@ impl FileWatch {
         &self.path
     }
 
-    /// Waits for a change. Cancel-safe: a change that is cut off here comes again with the next event of its burst or
-    /// was read whole.
+    /// Waits for a change. Cancel-safe: a burst that has begun is remembered.
     pub(super) async fn changed(&mut self) {
-        if self.events.recv().await.is_none() {
-            std::future::pending::<()>().await;
+        loop {
+            let event = match self.due {
+                None => self.events.recv().await,
+                Some(due) => match time::timeout_at(due, self.events.recv()).await {
+                    Ok(event) => event,
+                    Err(_quiet) => {
+                        self.due = None;
+                        return;
+                    }
+                },
+            };
+            if event.is_none() {
+                std::future::pending::<()>().await; // the watcher is gone
+            }
+            self.due = Some(time::Instant::now() + QUIET);
         }
-        while let Ok(Some(())) = time::timeout(QUIET, self.events.recv()).await {}
     }
 }
 

@@ -57,8 +57,9 @@ async fn supervise(pins: &Path, path: &Path, topology: topology::model::Topology
     let mut signals = Signals::listen().map_err(ManagerError::Runtime)?;
     let mut watch = FileWatch::new(path);
     let mut inputs = Inputs::open(&topology).await?;
+    let server = telemetry::bind(&topology).await?;
     let mut manager = Manager::start(pins, topology, &inputs)?;
-    let endpoint = telemetry::serve(&manager).await?;
+    let endpoint = telemetry::serve(&manager, server);
     println!("ready: {} ports", manager.attached_ports());
     let _no_systemd = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]);
     let ended = turn(&mut manager, &mut inputs, &mut signals, &mut watch).await;
@@ -138,7 +139,7 @@ fn reload(manager: &mut Manager, inputs: &Inputs, watch: &FileWatch, why: &str) 
             for warning in &parsed.warnings {
                 warn!("{warning}");
             }
-            if manager.adopt(parsed.topology) {
+            if manager.adopt(parsed.topology, inputs) {
                 info!("{why}: the topology is in force");
                 manager.round(inputs);
             }

@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 use super::{ManagerError, inputs::Inputs, remarks};
 use crate::{
     clock::monotonic_ns,
-    dataplane::{DataplaneError, executor::Executor, notes::Notes},
+    dataplane::{DataplaneError, executor::Executor},
     desired::{self, Desired, DesiredPort, HookPoint},
     metrics::{Reconcile, ReconcileState},
     policy::{self, lowered::Lowered},
@@ -65,15 +65,10 @@ impl Manager {
         // The policy is lowered for good once the old manager's rule slots are known.
         let draft = Arc::new(policy::lower(&topology.policy, &inputs.host.addresses, &[])?);
         let desired = desired::build(&topology, &inputs.host, inputs.ovs_snapshot.as_deref(), &draft)?;
-        let unpoliced: Vec<_> =
-            desired.unpoliced.iter().filter(|port| !port.allowed).map(|port| port.name.clone()).collect();
-        if !unpoliced.is_empty() {
-            return Err(ManagerError::Unpoliced(unpoliced));
-        }
+        accept_unpoliced(&desired)?;
         let executor = Executor::open(pins, &topology.bridge.name, limits)?;
-        let old = executor.notes().unwrap_or_default();
-        let lowered = Arc::new(policy::lower(&topology.policy, &inputs.host.addresses, &old.rule_ids)?);
-        let before_attach = old.ports.values().map(|port| (port.ifindex, port.before_attach)).collect();
+        let lowered = Arc::new(policy::lower(&topology.policy, &inputs.host.addresses, executor.rule_ids())?);
+        let before_attach = executor.previous().ports.values().map(|port| (port.ifindex, port.before_attach)).collect();
         let progress = Progress { state: ReconcileState::Starting, last_success: None, failures: 0 };
         let mut manager = Self {
             pins: pins.into(),
@@ -89,23 +84,23 @@ impl Manager {
             zoneless: remarks::Seen::new(),
             refreshed_ns: monotonic_ns(),
         };
-        manager.first_round(inputs, old == Notes::default())?;
+        if let Err(error) = manager.first_round(inputs) {
+            manager.executor.give_up()?;
+            return Err(error);
+        }
         Ok(manager)
     }
 
     /// The first round must succeed, or nothing of it stays.
-    fn first_round(&mut self, inputs: &Inputs, fresh: bool) -> Result<(), ManagerError> {
+    fn first_round(&mut self, inputs: &Inputs) -> Result<(), ManagerError> {
         self.desired = self.desire(inputs)?;
         let report = self.converge(inputs)?;
-        let failed = report.failed.into_iter().next();
-        if let Some(failure) = failed {
-            if fresh {
-                self.executor.take_back()?;
-            }
+        if let Some(failure) = report.failed.into_iter().next() {
             return Err(failure.error.into());
         }
-        self.executor.prune()?;
-        self.settled()
+        // Notes first: until the older maps are gone, `show` reads those that have notes.
+        self.settled()?;
+        Ok(self.executor.prune()?)
     }
 
     fn desire(&self, inputs: &Inputs) -> Result<Desired, desired::DesiredError> {
@@ -183,7 +178,7 @@ impl Manager {
     }
 
     /// Takes over a topology that was read again; `false`, with a sentence in the log, if that needs a restart.
-    pub(super) fn adopt(&mut self, topology: Topology) -> bool {
+    pub(super) fn adopt(&mut self, topology: Topology, inputs: &Inputs) -> bool {
         let old = &self.topology;
         if topology.bridge.name != old.bridge.name || topology.limits != old.limits || topology.metrics != old.metrics {
             error!(
@@ -191,17 +186,29 @@ impl Manager {
             );
             return false;
         }
-        match policy::lower(&topology.policy, &self.lowered_from, &self.lowered.rule_ids) {
+        match self.fitting(&topology, inputs) {
             Ok(lowered) => {
-                self.lowered = Arc::new(lowered);
+                self.lowered = lowered;
                 self.topology = topology;
                 true
             }
             Err(error) => {
-                error!("the policy cannot be loaded, the last one stays in force: {error}");
+                error!("the topology cannot be taken over, the last one stays in force: {error}");
                 false
             }
         }
+    }
+
+    /// The topology's policy, lowered, if the whole of it could be brought about on this host now.
+    fn fitting(&self, topology: &Topology, inputs: &Inputs) -> Result<Arc<Lowered>, ManagerError> {
+        let lowered = Arc::new(policy::lower(&topology.policy, &self.lowered_from, &self.lowered.rule_ids)?);
+        match desired::build(topology, &inputs.host, inputs.ovs_snapshot.as_deref(), &lowered) {
+            Ok(desired) => accept_unpoliced(&desired)?,
+            // Not the new file's fault.
+            Err(_) if self.desire(inputs).is_err() => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(lowered)
     }
 
     fn progress(&self) -> std::sync::MutexGuard<'_, Progress> {
@@ -259,4 +266,10 @@ impl Manager {
     pub(super) fn remove(self) -> Result<(), ManagerError> {
         Ok(self.executor.remove()?)
     }
+}
+
+/// Ports that pass every hook by must be accepted one by one.
+fn accept_unpoliced(desired: &Desired) -> Result<(), ManagerError> {
+    let refused: Vec<_> = desired.unpoliced.iter().filter(|port| !port.allowed).map(|port| port.name.clone()).collect();
+    if refused.is_empty() { Ok(()) } else { Err(ManagerError::Unpoliced(refused)) }
 }

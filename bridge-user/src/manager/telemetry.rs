@@ -14,6 +14,7 @@ use crate::{
     metrics::{Server, Snapshot},
     source::openflow::OpenFlow,
     telemetry::Reader,
+    topology::model::Topology,
 };
 
 /// A running endpoint; none if the topology names no address.
@@ -29,10 +30,17 @@ impl Endpoint {
     }
 }
 
-/// Serves `[metrics] listen`.
-pub(super) async fn serve(manager: &Manager) -> Result<Endpoint, ManagerError> {
-    let Some(address) = manager.topology.metrics else { return Ok(Endpoint(None)) };
-    let server = Server::bind(address).await?;
+/// Takes the address of `[metrics] listen`, before anything is attached: a refusal leaves nothing behind.
+pub(super) async fn bind(topology: &Topology) -> Result<Option<Server>, ManagerError> {
+    match topology.metrics {
+        Some(address) => Ok(Some(Server::bind(address).await?)),
+        None => Ok(None),
+    }
+}
+
+/// Answers there.
+pub(super) fn serve(manager: &Manager, server: Option<Server>) -> Endpoint {
+    let Some(server) = server else { return Endpoint(None) };
     let (pins, bridge) = (manager.pins.clone(), manager.topology.bridge.name.clone());
     let progress = Arc::clone(&manager.progress);
     let provider = move || {
@@ -48,7 +56,7 @@ pub(super) async fn serve(manager: &Manager) -> Result<Endpoint, ManagerError> {
     let task = tokio::spawn(async move {
         server.run(Arc::new(provider), stopped).await;
     });
-    Ok(Endpoint(Some((stop, task))))
+    Endpoint(Some((stop, task)))
 }
 
 /// A station's time in the map may be this much older than its last frame (`abi::Station::seen_ns`).

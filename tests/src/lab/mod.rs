@@ -13,10 +13,12 @@
 //! ```
 
 mod hotplug;
+mod kept;
 mod machine;
 mod ovs;
 mod probe;
 
+pub use kept::Kept;
 pub use machine::{MAC_PREFIX, Machine, MachineSpec, host_side_mac, mac_of};
 pub use ovs::Ovs;
 pub use probe::Probe;
@@ -50,6 +52,7 @@ pub struct Builder {
     slow_path: SlowPath,
     bridge: String,
     machines: Vec<MachineSpec>,
+    kept: Option<Kept>,
 }
 
 impl Builder {
@@ -57,6 +60,14 @@ impl Builder {
     #[must_use]
     pub fn bridge(mut self, name: &str) -> Self {
         self.bridge = name.into();
+        self
+    }
+
+    /// Names everything after `kept`, so that the lab may outlive this process: call [`Lab::keep`] when it is complete. Until then it is
+    /// removed when dropped, like any other.
+    #[must_use]
+    pub fn kept(mut self, kept: Kept) -> Self {
+        self.kept = Some(kept);
         self
     }
 
@@ -100,7 +111,7 @@ impl Lab {
     /// Starts describing a lab.
     #[must_use]
     pub fn builder(slow_path: SlowPath) -> Builder {
-        Builder { slow_path, bridge: "br0".into(), machines: Vec::new() }
+        Builder { slow_path, bridge: "br0".into(), machines: Vec::new(), kept: None }
     }
 
     /// Removes what crashed labs left (namespaces, mounts, directories, processes inside); says what.
@@ -110,7 +121,7 @@ impl Lab {
 
     fn create(plan: Builder) -> Result<Self> {
         Self::sweep_stale();
-        let prefix = sweep::fresh_prefix();
+        let prefix = plan.kept.as_ref().map_or_else(sweep::fresh_prefix, |kept| kept.prefix().to_owned());
         let host = Netns::create(&format!("{prefix}-host"))?;
         // A port must never speak by itself: no IPv6 on what is created from here on, and no redirects (they would lead machines
         // around the router).

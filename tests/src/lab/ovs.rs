@@ -1,5 +1,6 @@
 //! Open vSwitch with its userspace datapath, run by hand inside a namespace with a run directory of its own.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -116,6 +117,8 @@ impl Ovs {
         command.args(args).arg(format!("--unixctl={}", self.file(&format!("{short}.ctl"))));
         command.arg(format!("--log-file={}", self.file(&format!("{short}.log")))).arg("-vconsole:off");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        // Of a process group of their own: Ctrl-C is for the lab's owner, who ends them in order, and a kept lab's outlive its terminal.
+        command.process_group(0);
         command.spawn().map(Daemon).map_err(|e| Error::io(format!("cannot start {tool}"), e))
     }
 

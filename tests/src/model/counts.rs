@@ -22,6 +22,12 @@ impl Counts {
         }
     }
 
+    /// What moved since `before`.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        Self { ports: moved(&self.ports, &before.ports), rules: moved(&self.rules, &before.rules) }
+    }
+
     /// Frames that were counted at ports.
     #[must_use]
     pub fn frames(&self) -> u64 {
@@ -32,4 +38,13 @@ impl Counts {
 fn add(cell: &mut Cell, len: u32) {
     cell.packets += 1;
     cell.bytes += u64::from(len);
+}
+
+fn moved<K: Ord + Copy>(after: &BTreeMap<K, Cell>, before: &BTreeMap<K, Cell>) -> BTreeMap<K, Cell> {
+    let since = |key, cell: &Cell| {
+        let old = before.get(key).copied().unwrap_or_default();
+        Cell { packets: cell.packets - old.packets, bytes: cell.bytes - old.bytes }
+    };
+    let all = after.iter().map(|(key, cell)| (*key, since(key, cell)));
+    all.filter(|(_, cell)| *cell != Cell::default()).collect()
 }

@@ -4,6 +4,7 @@
 //! Must not decide anything itself: verdicts come from `bridge_common::decide`, expectations from the cases.
 
 mod counts;
+pub mod fuzz;
 mod setup;
 mod tables;
 

@@ -4,7 +4,7 @@
 mod nat;
 
 use crate::error::Result;
-use crate::lab::{Lab, MachineSpec, Probe, SlowPath};
+use crate::lab::{Builder, Lab, MachineSpec, Probe, SlowPath};
 use crate::{Mac, format_mac};
 
 /// The machines that could not reach the targets.
@@ -68,8 +68,12 @@ fn api_lb() -> MachineSpec {
 
 /// The installation after the repair: every machine and `eno1` on one `br0`, the host routing between the subnets.
 pub fn after(slow_path: SlowPath) -> Result<Lab> {
-    let mut lab =
-        machines().into_iter().fold(Lab::builder(slow_path), |builder, machine| builder.machine(machine)).build()?;
+    after_in(Lab::builder(slow_path))
+}
+
+/// Like [`after`], in a lab that the caller has begun to describe.
+pub fn after_in(builder: Builder) -> Result<Lab> {
+    let mut lab = machines().into_iter().fold(builder, Builder::machine).build()?;
     route_on_host(&lab, &HOST_ADDRESSES)?;
     add_outside(&mut lab, UPLINK)?;
     lab.add_port(UPLINK)?;

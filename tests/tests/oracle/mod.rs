@@ -7,4 +7,5 @@ pub mod generate;
 pub mod guard;
 pub mod judge;
 pub mod policy;
+pub mod reading;
 pub mod spec;

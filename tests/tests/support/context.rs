@@ -1,5 +1,9 @@
 //! Contexts and return codes of BPF_PROG_TEST_RUN, and the one map operation that aya lacks (linux/bpf.h).
 
+use std::os::fd::{AsFd as _, AsRawFd as _};
+
+use aya::Ebpf;
+use aya::maps::Map;
 use bridge_tests::model::Action;
 
 use super::case::Program;
@@ -53,4 +57,12 @@ pub fn delete(map_fd: i32, key: u32) {
     let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_MAP_DELETE_ELEM, &raw const attr, size_of::<Attr>()) };
     let error = std::io::Error::last_os_error();
     assert!(result == 0 || error.raw_os_error() == Some(libc::ENOENT), "cannot delete element {key}: {error}");
+}
+
+/// Descriptor of a map that is an array of devices or maps, for [`delete`].
+pub fn descriptor(ebpf: &Ebpf, name: &str) -> i32 {
+    match ebpf.map(name) {
+        Some(Map::DevMap(data) | Map::ArrayOfMaps(data)) => data.fd().as_fd().as_raw_fd(),
+        _ => panic!("{name} is no array of devices or maps"),
+    }
 }

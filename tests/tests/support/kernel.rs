@@ -4,24 +4,23 @@
 //! clock on the way in and back on the way out.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::{AsFd as _, AsRawFd as _};
 
 use aya::Ebpf;
 use aya::maps::of_maps::ArrayOfMaps;
 use aya::maps::xdp::DevMap;
-use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, PerCpuArray, PerCpuValues, lpm_trie::Key};
+use aya::maps::{Array, HashMap, LpmTrie, MapData, PerCpuArray, PerCpuValues, lpm_trie::Key};
 use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions, Xdp};
 use bridge_common::abi::maps::{self, Limits};
 use bridge_common::abi::{
     CELLS, Cell, Control, Counted, Flow, FlowKey, GuardKey, L4Data, Pair, Plain, Port, PortCounters, Station,
-    StationKey, Usage,
+    StationKey, Usage, Zoneless,
 };
 use bridge_tests::model::{Action, Counts, Generation, Setup};
 use bridge_tests::netns::Netns;
 use bridge_user::dataplane::object::{self, LoadOptions};
-use nix::time::{ClockId, clock_gettime};
 
 use super::case::{At, Program, Step};
+use super::clock::{Clock, now};
 use super::context;
 use super::world::INTERFACES;
 
@@ -71,6 +70,7 @@ pub struct Kernel {
     counters: PerCpuArray<MapData, Pod<PortCounters>>,
     rules: PerCpuArray<MapData, Pod<Cell>>,
     targets: DevMap<MapData>,
+    zoneless: HashMap<MapData, Pod<Zoneless>, u32>,
     last: PerCpuArray<MapData, u64>,
     published: [Option<Generation>; 2],
     /// Descriptors of the arrays that elements are deleted from.
@@ -102,8 +102,8 @@ impl Kernel {
     pub fn load() -> Self {
         let mut ebpf = object::load(LoadOptions { limits: LIMITS, pins: None, record_verdict: true }).unwrap();
         let descriptors = Descriptors {
-            targets: descriptor(&ebpf, maps::TARGETS),
-            outer: [maps::ZONES4, maps::ZONES6, maps::PAIRS, maps::L4].map(|name| descriptor(&ebpf, name)),
+            targets: context::descriptor(&ebpf, maps::TARGETS),
+            outer: [maps::ZONES4, maps::ZONES6, maps::PAIRS, maps::L4].map(|name| context::descriptor(&ebpf, name)),
         };
         Self {
             control: take!(ebpf, maps::CONTROL),
@@ -121,6 +121,7 @@ impl Kernel {
             counters: take!(ebpf, maps::COUNTERS),
             rules: take!(ebpf, maps::RULES),
             targets: take!(ebpf, maps::TARGETS),
+            zoneless: take!(ebpf, maps::ZONELESS),
             last: take!(ebpf, maps::LAST_VERDICT),
             published: [None, None],
             descriptors,
@@ -140,7 +141,7 @@ impl Kernel {
         }
         Some(Ran {
             action: context::action(program, code),
-            counts: difference(&self.read_counts(), &counted),
+            counts: self.read_counts().since(&counted),
             after: self.read(before, clock),
             recorded: self.recorded(),
             frame,
@@ -182,6 +183,10 @@ impl Kernel {
         clear(&mut self.fdb);
         clear(&mut self.guard);
         clear(&mut self.flows);
+        clear(&mut self.zoneless);
+        for (&source, &slot) in &setup.zoneless {
+            self.zoneless.insert(Pod(source), u32::from(slot), 0).unwrap();
+        }
         setup.slots.iter().for_each(|(ifindex, &slot)| self.slots.insert(ifindex, u32::from(slot), 0).unwrap());
         for (&key, &station) in &setup.stations {
             let station = Station { seen_ns: clock.to_kernel(station.seen_ns), ..station };
@@ -245,6 +250,8 @@ impl Kernel {
             ..station
         });
         after.flows = entries(self.flows.iter(), |flow: Flow| Flow { seen_ns: clock.to_model(flow.seen_ns), ..flow });
+        let seen = self.zoneless.iter().map(|entry| entry.map(|(key, slot)| (key.0, slot as u16)).unwrap());
+        after.zoneless = seen.collect();
         for slot in 0..SLOT_COUNT {
             let used = self.used.get(&u32::from(slot), 0).unwrap().0;
             if used != Usage::default() || after.usage.contains_key(&slot) {
@@ -261,24 +268,16 @@ impl Kernel {
 
     fn read_counts(&self) -> Counts {
         let mut counts = Counts::default();
-        let sum = |cells: &[Cell]| Cell {
-            packets: cells.iter().map(|cell| cell.packets).sum(),
-            bytes: cells.iter().map(|cell| cell.bytes).sum(),
-        };
         for slot in 0..=SLOT_COUNT {
             let values = self.counters.get(&u32::from(slot), 0).unwrap();
-            for counted in Counted::all() {
-                let cells: Vec<Cell> = values.iter().map(|cpu| cpu.0.cells[counted.cell()]).collect();
-                counts.ports.insert((slot, counted), sum(&cells));
+            let sums = (0..CELLS).map(|cell| sum(values.iter().map(|cpu| cpu.0.cells[cell])));
+            for (cell, moved) in sums.enumerate().filter(|(_, sum)| *sum != Cell::default()) {
+                let counted = Counted::all().find(|counted| counted.cell() == cell);
+                counts.ports.insert((slot, counted.expect("a cell without a name moved")), moved);
             }
-            let named: BTreeSet<usize> = Counted::all().map(Counted::cell).collect();
-            let unnamed = (0..CELLS).filter(|cell| !named.contains(cell));
-            unnamed
-                .for_each(|cell| assert!(values.iter().all(|cpu| cpu.0.cells[cell] == Cell::default()), "cell {cell}"));
         }
         for rule in 0..RULE_COUNT {
-            let cells: Vec<Cell> = self.rules.get(&rule, 0).unwrap().iter().map(|cpu| cpu.0).collect();
-            counts.rules.insert(rule, sum(&cells));
+            counts.rules.insert(rule, sum(self.rules.get(&rule, 0).unwrap().iter().map(|cpu| cpu.0)));
         }
         counts
     }
@@ -289,11 +288,8 @@ impl Kernel {
     }
 }
 
-fn descriptor(ebpf: &Ebpf, name: &str) -> i32 {
-    match ebpf.map(name) {
-        Some(Map::DevMap(data) | Map::ArrayOfMaps(data)) => data.fd().as_fd().as_raw_fd(),
-        _ => panic!("{name} is no array of devices or maps"),
-    }
+fn sum(cells: impl Iterator<Item = Cell>) -> Cell {
+    cells.fold(Cell::default(), |a, b| Cell { packets: a.packets + b.packets, bytes: a.bytes + b.bytes })
 }
 
 fn clear<K: aya::Pod, V: aya::Pod>(map: &mut HashMap<MapData, K, V>) {
@@ -306,49 +302,4 @@ fn entries<K: Ord, V, E: std::fmt::Debug>(
     shift: impl Fn(V) -> V,
 ) -> BTreeMap<K, V> {
     iter.map(|entry| entry.map(|(key, value)| (key.0, shift(value.0))).unwrap()).collect()
-}
-
-/// Counters that moved.
-fn difference(after: &Counts, before: &Counts) -> Counts {
-    fn moved<K: Ord + Copy>(after: &BTreeMap<K, Cell>, before: &BTreeMap<K, Cell>) -> BTreeMap<K, Cell> {
-        let less = |a: &Cell, b: &Cell| Cell { packets: a.packets - b.packets, bytes: a.bytes - b.bytes };
-        let all = after.iter().map(|(key, cell)| (*key, less(cell, &before[key])));
-        all.filter(|(_, cell)| *cell != Cell::default()).collect()
-    }
-    Counts { ports: moved(&after.ports, &before.ports), rules: moved(&after.rules, &before.rules) }
-}
-
-/// CLOCK_MONOTONIC_COARSE, as `bpf_ktime_get_coarse_ns` gives it.
-pub fn now() -> u64 {
-    let time = clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE).unwrap();
-    time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64
-}
-
-/// One moment on the model's clock and on the kernel's.
-#[derive(Clone, Copy)]
-struct Clock {
-    model: u64,
-    kernel: u64,
-}
-
-impl Clock {
-    /// 0 stays 0: never.
-    fn to_kernel(self, time: u64) -> u64 {
-        if time == 0 {
-            0
-        } else {
-            (time + self.kernel).checked_sub(self.model).expect("older than this machine's boot")
-        }
-    }
-
-    /// What the program wrote while it ran is the model's now.
-    fn to_model(self, time: u64) -> u64 {
-        if time == 0 { 0 } else { self.model - self.kernel.saturating_sub(time) }
-    }
-}
-
-/// The oldest time in the tables, as an age: a kernel that booted later cannot show it.
-pub fn oldest_age(setup: &Setup) -> u64 {
-    let times = setup.stations.values().map(|s| s.seen_ns).chain(setup.flows.values().map(|f| f.seen_ns));
-    times.filter(|time| *time != 0).map(|time| setup.now_ns - time).max().unwrap_or(0)
 }

@@ -5,6 +5,7 @@
 
 pub mod case;
 pub mod cases;
+pub mod clock;
 pub mod context;
 pub mod effects;
 pub mod host;

@@ -149,6 +149,8 @@ fn fragments() -> Vec<Case> {
             .under(WEB),
         enters("IPv6 later fragment", UP, later6((IP6_OUT, IP6_WEB), 6), no_ports),
         enters("IPv6 later fragment inside", UP, later6((IP6_B, IP6_A), 6), ok).under(INSIDE),
+        enters("an IPv6 fragment that says IGMP is judged", UP, later6((IP6_OUT, IP6_B), 2), Want::Drop(Drop::Policy))
+            .under(DEFAULT),
         enters(
             "IPv6 later fragment behind which a header chain goes on",
             UP,

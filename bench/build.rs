@@ -1,0 +1,32 @@
+//! Compiles bench-ebpf for the BPF target and leaves the object in OUT_DIR.
+//!
+//! Toolchain: `FASTBRIDGE_BPF_TOOLCHAIN` when set; else a rustup toolchain called `bpf` (a distribution's rustc with a prebuilt `core`, as
+//! `cargo xtask setup` links it); else nightly with rust-src, aya's usual set-up.
+
+use anyhow::{Context as _, Result};
+use aya_build::{Package, Toolchain, build_ebpf};
+
+fn main() -> Result<()> {
+    println!("cargo:rerun-if-env-changed=FASTBRIDGE_BPF_TOOLCHAIN");
+    let toolchain = toolchain();
+    if toolchain == "bpf" {
+        // A prebuilt `core` needs no build-std; only aya-ebpf may use BPF's inline assembly, which is unstable.
+        // SAFETY: build scripts are single-threaded here.
+        unsafe { std::env::set_var("RUSTC_BOOTSTRAP", "aya_ebpf") };
+    }
+    let root_dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../bench-ebpf");
+    let package = Package { name: "bench-ebpf", root_dir, no_default_features: false, features: &[] };
+    build_ebpf([package], Toolchain::Custom(&toolchain))
+        .context("the BPF programs did not compile; `cargo xtask setup` installs what they need")
+}
+
+fn toolchain() -> String {
+    if let Ok(named) = std::env::var("FASTBRIDGE_BPF_TOOLCHAIN") {
+        return named;
+    }
+    let listed = std::process::Command::new("rustup").args(["toolchain", "list"]).output();
+    let has_bpf = listed.is_ok_and(|out| {
+        String::from_utf8_lossy(&out.stdout).lines().any(|line| line.split_whitespace().next() == Some("bpf"))
+    });
+    if has_bpf { "bpf".into() } else { "nightly".into() }
+}

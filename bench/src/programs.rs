@@ -1,0 +1,140 @@
+//! The benchmark's kernel programs, loaded and attached. One object for each use, so that each has its own target and counter.
+//!
+//! Attached programs go when their object is dropped. Must not: attach outside a lab's namespace.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use aya::{
+    Ebpf, EbpfLoader, TestRunAttrs, TestRunOptions,
+    maps::{PerCpuArray, xdp::DevMap},
+    programs::{LinkOrder, SchedClassifier, TcAttachType, TestRun as _, Xdp, XdpMode, tc::TcAttachOptions},
+};
+use bridge_tests::netns::Netns;
+use nix::{
+    sched::{CpuSet, sched_setaffinity},
+    unistd::Pid,
+};
+
+use crate::work;
+
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/bench-ebpf"));
+
+/// Frames that the kernel makes and sends at a time: one NAPI budget, so that the peer's ring never overflows.
+const BATCH: u32 = 64;
+
+fn load(target: u32) -> Result<Ebpf> {
+    let mut loader = EbpfLoader::new();
+    loader.override_global("TARGET_IFINDEX", &target, true);
+    loader.load(OBJECT).context("the kernel refused the benchmark's programs")
+}
+
+fn index(netns: &Netns, interface: &str) -> Result<u32> {
+    netns.ifindex(interface)?.with_context(|| format!("{} has no interface {interface}", netns.name()))
+}
+
+/// An XDP program of ours that redirects to `target`, loaded; the map finds the device in this thread's namespace.
+fn redirecting(target: u32, name: &str) -> Result<Ebpf> {
+    let mut ebpf = load(target)?;
+    let map = ebpf.map_mut("TARGET").context("the object has no map TARGET")?;
+    DevMap::try_from(map)?.set(0, target, None, 0).context("the target takes no redirected frames")?;
+    xdp(&mut ebpf, name)?.load()?;
+    Ok(ebpf)
+}
+
+fn xdp<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp> {
+    Ok(ebpf.program_mut(name).with_context(|| format!("the object has no program {name}"))?.try_into()?)
+}
+
+/// Sends frames out of a machine's `eth0`, as fast as one core can.
+pub(crate) struct Generator {
+    ebpf: Ebpf,
+}
+
+impl Generator {
+    /// For the machine in `netns`.
+    pub(crate) fn new(netns: &Netns) -> Result<Self> {
+        let target = index(netns, "eth0")?;
+        Ok(Self { ebpf: netns.enter(|| redirecting(target, "generate"))?? })
+    }
+
+    /// Sends `frame` `count` times from core `cpu`, and says how much time of that core it took: what the frames go through on
+    /// the way runs there too, in the same call or, when there is too much of it, in the core's ksoftirqd.
+    pub(crate) fn send(&mut self, netns: &Netns, cpu: usize, frame: &[u8], count: u32) -> Result<Duration> {
+        let program = xdp(&mut self.ebpf, "generate")?;
+        netns.enter(|| {
+            let mut cores = CpuSet::new();
+            cores.set(cpu)?;
+            sched_setaffinity(Pid::from_raw(0), &cores)?;
+            let attrs = TestRunAttrs::new().xdp_live_frames(BATCH);
+            let options = TestRunOptions { data_in: Some(frame), repeat: count, attrs, ..TestRunOptions::new() };
+            let before = work::on(cpu)?;
+            program.test_run(options).context("BPF_PROG_TEST_RUN with live frames (needs Linux 5.18)")?;
+            Ok(work::on(cpu)?.saturating_sub(before))
+        })?
+    }
+}
+
+/// Takes what reaches a machine's `eth0`.
+pub(crate) struct Sink {
+    taken: PerCpuArray<aya::maps::MapData, u64>,
+    _attached: Ebpf,
+}
+
+impl Sink {
+    /// On the machine in `netns`.
+    pub(crate) fn attach(netns: &Netns) -> Result<Self> {
+        let on = index(netns, "eth0")?;
+        netns.enter(|| {
+            let mut ebpf = load(0)?;
+            attach_xdp(&mut ebpf, "sink", on)?;
+            let map = ebpf.take_map("TAKEN").context("the object has no map TAKEN")?;
+            Ok(Self { taken: PerCpuArray::try_from(map)?, _attached: ebpf })
+        })?
+    }
+
+    /// Frames so far.
+    pub(crate) fn taken(&self) -> Result<u64> {
+        Ok(self.taken.get(&0, 0)?.iter().sum())
+    }
+}
+
+fn attach_xdp(ebpf: &mut Ebpf, name: &str, on: u32) -> Result<()> {
+    let program = xdp(ebpf, name)?;
+    // The redirecting ones are loaded already, because their map was filled first.
+    if program.fd().is_err() {
+        program.load()?;
+    }
+    program.attach_to_if_index(on, XdpMode::Driver).with_context(|| format!("cannot attach {name}"))?;
+    Ok(())
+}
+
+/// A redirect without a look at the frame.
+pub(crate) struct Bare(#[allow(dead_code)] Ebpf); // held, never read
+
+impl Bare {
+    /// In XDP, from the host's port `from` to its port `to`.
+    pub(crate) fn xdp(host: &Netns, from: &str, to: &str) -> Result<Self> {
+        let (from, to) = (index(host, from)?, index(host, to)?);
+        host.enter(|| {
+            let mut ebpf = redirecting(to, "bare_xdp")?;
+            attach_xdp(&mut ebpf, "bare_xdp", from)?;
+            Ok(Self(ebpf))
+        })?
+    }
+
+    /// At TC ingress.
+    pub(crate) fn tc(host: &Netns, from: &str, to: &str) -> Result<Self> {
+        let to = index(host, to)?;
+        host.enter(|| {
+            let mut ebpf = load(to)?;
+            let program = ebpf.program_mut("bare_tc").context("the object has no program bare_tc")?;
+            let program: &mut SchedClassifier = program.try_into()?;
+            program.load()?;
+            // As fastbridge attaches: tcx where there is one.
+            let options = TcAttachOptions::TcxOrder(LinkOrder::default());
+            program.attach_with_options(from, TcAttachType::Ingress, options).context("cannot attach bare_tc")?;
+            Ok(Self(ebpf))
+        })?
+    }
+}

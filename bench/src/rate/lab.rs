@@ -1,0 +1,207 @@
+//! The lab of the packet rates: five pairs of machines, each pair joined by one path.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use bridge_tests::{
+    Mac,
+    bpffs::Bpffs,
+    fastbridge::{Control, Fastbridge},
+    frame::{Eth, Ipv4, Udp},
+    lab::{BRIDGE_MAC, Lab, MachineSpec, SlowPath},
+    wait_until,
+};
+use tempfile::NamedTempFile;
+
+use crate::{
+    programs::{Bare, Generator, Sink},
+    topology::Topology,
+};
+
+/// A bridge beside fastbridge's own.
+const OTHER_BRIDGE: &str = "br1";
+/// Ethernet's "64 bytes" include the FCS, which no virtual device carries; ours are counted without it.
+const FRAME_LEN: usize = 64;
+const FROM: [u8; 4] = [10, 17, 4, 21];
+const TO: [u8; 4] = [10, 17, 4, 22];
+
+/// What joins two machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    BareXdp,
+    BareTc,
+    Xdp,
+    Tc,
+    Bridge,
+}
+
+impl Which {
+    pub(super) const ALL: [Self; 5] = [Self::BareXdp, Self::Xdp, Self::BareTc, Self::Tc, Self::Bridge];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::BareXdp => "bare XDP redirect",
+            Self::BareTc => "bare TC redirect",
+            Self::Xdp => "fastbridge XDP, reference policy",
+            Self::Tc => "fastbridge TC, reference policy",
+            Self::Bridge => "Linux bridge, no policy",
+        }
+    }
+
+    pub(super) fn is_xdp(self) -> bool {
+        matches!(self, Self::BareXdp | Self::Xdp)
+    }
+
+    /// Host ports: where frames enter, and where they leave. Only fastbridge's match its `manage`.
+    fn ports(self) -> [&'static str; 2] {
+        match self {
+            Self::BareXdp => ["bxdp0", "bxdp1"],
+            Self::BareTc => ["btc0", "btc1"],
+            Self::Xdp => ["vnet0", "vnet1"],
+            Self::Tc => ["vnet2", "vnet3"],
+            Self::Bridge => ["other0", "other1"],
+        }
+    }
+
+    /// Machines are named like their port.
+    fn machines(self) -> [MachineSpec; 2] {
+        self.ports().map(|port| match self {
+            Self::Bridge => MachineSpec::raw(port, port).bridge(OTHER_BRIDGE),
+            _ => MachineSpec::raw(port, port),
+        })
+    }
+}
+
+struct Path {
+    which: Which,
+    there: Generator,
+    back: Generator,
+    sink: Sink,
+    _bare: Option<Bare>,
+}
+
+/// All paths, ready.
+pub(super) struct Paths {
+    // Dropped in this order: the manager before its pins, programs before their interfaces.
+    _fastbridge: Fastbridge,
+    control: Control,
+    _pins: Bpffs,
+    _topology: NamedTempFile,
+    paths: Vec<Path>,
+    lab: Lab,
+    cpu: usize,
+}
+
+impl Paths {
+    pub(super) fn build() -> Result<Self> {
+        let mut lab = Lab::builder(SlowPath::LinuxBridge).build()?;
+        lab.add_linux_bridge(OTHER_BRIDGE, [BRIDGE_MAC[0], BRIDGE_MAC[1], BRIDGE_MAC[2], 0xff, 0xff, 2])?;
+        for which in Which::ALL {
+            for machine in which.machines() {
+                lab.add_machine(machine)?;
+            }
+        }
+        let paths = Which::ALL.iter().map(|&which| path(&lab, which)).collect::<Result<_>>()?;
+        let pins = Bpffs::mount()?;
+        let control = Control::new(&lab, pins.path())?;
+        let topology = Topology { xdp: Which::Xdp.ports().map(String::from).to_vec(), ..Topology::default() }.file()?;
+        let fastbridge = control.start(topology.path())?;
+        if fastbridge.ready_ports() != 4 {
+            bail!("fastbridge took {} ports instead of 4", fastbridge.ready_ports());
+        }
+        // The highest core: the lower ones serve most interrupts.
+        let cpu = std::thread::available_parallelism().map_or(0, |cores| cores.get() - 1);
+        let mut paths = Self { _fastbridge: fastbridge, control, _pins: pins, _topology: topology, paths, lab, cpu };
+        paths.learn()?;
+        Ok(paths)
+    }
+
+    /// Lets both stations of each path be known: one frame each way, until one gets through to the sink.
+    fn learn(&mut self) -> Result<()> {
+        for _ in 0..3 {
+            self.prime()?;
+        }
+        for which in Which::ALL {
+            let path = position(&self.paths, which)?;
+            let mut delivered = 0;
+            let waited = wait_until("a frame gets through", Duration::from_secs(2), || {
+                delivered = self.send(which, 1).map_or(0, |(delivered, _)| delivered);
+                delivered > 0
+            });
+            waited.with_context(|| format!("{}: nothing gets through", self.paths[path].which.name()))?;
+        }
+        Ok(())
+    }
+
+    /// One frame each way, so that no station has aged.
+    pub(super) fn prime(&mut self) -> Result<()> {
+        for path in &mut self.paths {
+            let [a, b] = path.which.ports();
+            let (a, b) = (self.lab.machine(a)?, self.lab.machine(b)?);
+            path.back.send(b.netns(), self.cpu, &frame(b.mac(), a.mac(), TO, FROM), 1)?;
+            path.there.send(a.netns(), self.cpu, &frame(a.mac(), b.mac(), FROM, TO), 1)?;
+        }
+        Ok(())
+    }
+
+    /// Sends `count` frames down a path: how many arrived, and how long it took.
+    pub(super) fn send(&mut self, which: Which, count: u32) -> Result<(u64, Duration)> {
+        let at = position(&self.paths, which)?;
+        let path = &mut self.paths[at];
+        let [a, b] = which.ports();
+        let (a, b) = (self.lab.machine(a)?, self.lab.machine(b)?);
+        let before = path.sink.taken()?;
+        let took = path.there.send(a.netns(), self.cpu, &frame(a.mac(), b.mac(), FROM, TO), count)?;
+        Ok((path.sink.taken()? - before, took))
+    }
+
+    /// Frames that fastbridge says it forwarded itself: TC, XDP.
+    pub(super) fn forwarded(&self) -> Result<[u64; 2]> {
+        let counters = self.control.show("counters")?;
+        Ok([Which::Tc, Which::Xdp].map(|which| counters["ports"][which.ports()[0]]["forward"].as_u64().unwrap_or(0)))
+    }
+}
+
+fn position(paths: &[Path], which: Which) -> Result<usize> {
+    paths.iter().position(|path| path.which == which).with_context(|| format!("no path for {}", which.name()))
+}
+
+fn path(lab: &Lab, which: Which) -> Result<Path> {
+    let [from, to] = which.ports();
+    let host = lab.host();
+    for port in [from, to] {
+        if matches!(which, Which::BareXdp | Which::BareTc) {
+            lab.remove_port(port)?;
+        }
+        // NAPI on the host's side too, or it receives no redirected frame.
+        host.run("ethtool", &["-K", port, "gro", "on"])?;
+    }
+    let (there, back) = (lab.machine(from)?.netns(), lab.machine(to)?.netns());
+    let sink = Sink::attach(back)?;
+    let bare = match which {
+        Which::BareXdp => Some(Bare::xdp(host, from, to)?),
+        Which::BareTc => Some(Bare::tc(host, from, to)?),
+        _ => None,
+    };
+    Ok(Path { which, there: Generator::new(there)?, back: Generator::new(back)?, sink, _bare: bare })
+}
+
+/// A UDP frame of [`FRAME_LEN`] bytes with correct checksums.
+fn frame(source: Mac, destination: Mac, from: [u8; 4], to: [u8; 4]) -> Vec<u8> {
+    let payload = [0x5a; FRAME_LEN - 14 - 20 - 8];
+    Eth::new(destination, source).ipv4(&Ipv4::new(from, to).carry(&Udp::new(4000, 5000, &payload)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_sixty_four_bytes_and_no_port_is_managed_by_mistake() {
+        assert_eq!(frame([2; 6], [4; 6], FROM, TO).len(), FRAME_LEN);
+        for which in Which::ALL {
+            let managed = matches!(which, Which::Tc | Which::Xdp);
+            assert!(which.ports().iter().all(|port| port.starts_with("vnet") == managed));
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Packets per second: each path on a pair of ports of its own in one lab, all of them always attached, sent through in
+//! turns. A frame's whole way runs on the one generating core, and its time is what counts; what a neighbour does to caches and
+//! clocks hits every path of a round alike, so the ratios are taken within a round.
+
+mod lab;
+
+use anyhow::{Result, bail};
+
+use self::lab::{Paths, Which};
+use crate::{
+    progress::Progress,
+    report::{Bound, Row},
+    stats::ratios,
+};
+
+/// Frames of one turn: the kernel's set-up of each call costs, 2^18 is the least that hides it.
+const XDP_FRAMES: u32 = 1 << 20;
+const TC_FRAMES: u32 = 1 << 19;
+/// A turn that lost more is no measurement of a path.
+const LEAST_DELIVERED: f64 = 0.99;
+
+/// Mpps of one path, round by round.
+struct Samples {
+    which: Which,
+    rates: Vec<f64>,
+    sent: u64,
+    delivered: u64,
+}
+
+/// Measures, and adds the rows.
+pub(crate) fn measure(quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> Result<()> {
+    let rounds = if quick { 9 } else { 25 };
+    progress.part("packets per second: building the lab", rounds * Which::ALL.len());
+    let mut paths = Paths::build()?;
+    let before = paths.forwarded()?;
+    let mut samples: Vec<_> =
+        Which::ALL.iter().map(|&which| Samples { which, rates: Vec::new(), sent: 0, delivered: 0 }).collect();
+    // The first round warms caches and counts for nothing but the shares.
+    for round in 0..=rounds {
+        paths.prime()?;
+        // Every path follows every other one equally often.
+        for turn in 0..samples.len() {
+            let at = (turn + round) % samples.len();
+            let sample = &mut samples[at];
+            progress.step(sample.which.name());
+            let rate = turn_of(&mut paths, sample)?;
+            if round > 0 {
+                sample.rates.push(rate);
+            }
+        }
+    }
+    let after = paths.forwarded()?;
+    drop(paths);
+    for sample in &samples {
+        rows.push(rate_row(sample, [after[0] - before[0], after[1] - before[1]])?);
+    }
+    judge(&samples, rows);
+    Ok(())
+}
+
+fn turn_of(paths: &mut Paths, sample: &mut Samples) -> Result<f64> {
+    let count = if sample.which.is_xdp() { XDP_FRAMES } else { TC_FRAMES };
+    let (delivered, took) = paths.send(sample.which, count)?;
+    sample.sent += u64::from(count);
+    sample.delivered += delivered;
+    Ok(delivered as f64 / took.as_secs_f64() / 1e6)
+}
+
+fn rate_row(sample: &Samples, forwarded: [u64; 2]) -> Result<Row> {
+    let delivered = sample.delivered as f64 / sample.sent as f64;
+    if delivered < LEAST_DELIVERED {
+        bail!("{}: only {:.1} % of the frames arrived", sample.which.name(), delivered * 100.0);
+    }
+    let row = Row::figure(sample.which.name(), "Mpps", &sample.rates);
+    let share = match sample.which {
+        Which::Tc => forwarded[0],
+        Which::Xdp => forwarded[1],
+        _ => return Ok(row.note(format!("{:.2} % delivered", delivered * 100.0))),
+    };
+    // The counter says that the fast path, and not the bridge, carried what was measured.
+    let share = share as f64 / sample.sent as f64;
+    if share < LEAST_DELIVERED {
+        bail!("{}: fastbridge forwarded only {:.1} % of the frames itself", sample.which.name(), share * 100.0);
+    }
+    Ok(row.note(format!("{:.2} % delivered, {:.2} % forwarded by fastbridge", delivered * 100.0, share * 100.0)))
+}
+
+fn judge(samples: &[Samples], rows: &mut Vec<Row>) {
+    let of = |which| samples.iter().find(|sample| sample.which == which).map_or(&[][..], |sample| &sample.rates[..]);
+    for (what, over, under, least) in [
+        ("fastbridge TC / bare TC redirect", Which::Tc, Which::BareTc, 0.93),
+        ("fastbridge XDP / bare XDP redirect", Which::Xdp, Which::BareXdp, 0.84),
+        ("fastbridge TC / Linux bridge", Which::Tc, Which::Bridge, 1.5),
+        ("fastbridge XDP / Linux bridge", Which::Xdp, Which::Bridge, 3.5),
+    ] {
+        rows.push(Row::figure(what, "x", &ratios(of(over), of(under))).required(Bound::AtLeast(least)));
+    }
+}

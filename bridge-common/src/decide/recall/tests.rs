@@ -1,0 +1,252 @@
+//! What is recalled is what `ingress` decides, for every frame near a remembered one; and what ends a memo.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    cell::{Cell, OnceCell},
+    collections::HashMap,
+    vec::Vec,
+};
+
+use super::*;
+use crate::{
+    abi::{
+        Flow, FlowKey, GuardKey, L4Data, LEARNING, PORT_ELIGIBLE, PORT_MEMBER, PORT_RUNNING, PORT_XDP_TARGET, Pair,
+        PolicyMeta, Port, RULE_ALLOW, RULE_VALID, RuleWord, Station, StationKey, Usage, ZoneEntry,
+    },
+    decide::{Verdict, ingress, settle},
+    wire::Bytes,
+};
+
+const A: [u8; 6] = [0x52, 0x54, 0, 0, 0, 1];
+const B: [u8; 6] = [0x52, 0x54, 0, 0, 0, 2];
+const NOW: u64 = 1_000_000_000_000;
+const MTU: u32 = 100;
+
+/// Two ports, a station behind each, everything allowed. Stations are the key's last MAC byte.
+struct Fake {
+    now: Cell<u64>,
+    ticks: Cell<u64>,
+    epoch: Cell<u64>,
+    moves: Cell<u64>,
+    seen: Cell<u64>,
+    beat: Cell<u64>,
+    memo: OnceCell<(u32, Memo)>,
+}
+
+impl Fake {
+    fn new() -> Self {
+        Self {
+            now: Cell::new(NOW),
+            ticks: Cell::new(7),
+            epoch: Cell::new(1),
+            moves: Cell::new(0),
+            seen: Cell::new(NOW),
+            beat: Cell::new(NOW),
+            memo: OnceCell::new(),
+        }
+    }
+
+    /// What the hook would do with a frame that is not recalled.
+    fn decide(&self, frame: &Bytes<'_>, hook: Hook) -> (Decision, Scratch) {
+        let mut scratch = Scratch::default();
+        let decision = ingress(self, frame, 11, hook, &mut scratch);
+        (decision, scratch)
+    }
+
+    fn learn_of(frame: &[u8], hook: Hook) -> Self {
+        let fake = Self::new();
+        let frame = Bytes::new(frame);
+        let (decision, scratch) = fake.decide(&frame, hook);
+        assert!(matches!(settle(&fake, &decision, &scratch), Verdict::Forward { slot: 2, ifindex: 12 }));
+        remember(&fake, &frame, 11, hook, &decision, &scratch);
+        fake
+    }
+}
+
+impl Tables for Fake {
+    fn now_ns(&self) -> u64 {
+        self.now.get()
+    }
+    fn control(&self, word: Control) -> u64 {
+        match word {
+            Control::Heartbeat => self.beat.get(),
+            Control::Generation => 1,
+            Control::AgeingNs => 300_000_000_000,
+            Control::Flags => LEARNING,
+            Control::MetaOdd => PolicyMeta { stride: 1, drop_other_ethertypes: false, stateful: true }.pack(),
+            Control::Epoch => self.epoch.get(),
+            Control::Moves => self.moves.get(),
+            _ => 0,
+        }
+    }
+    fn slot(&self, ifindex: u32) -> Option<u16> {
+        (ifindex == 11).then_some(1)
+    }
+    fn port(&self, slot: u16) -> Option<Port> {
+        let flags = PORT_MEMBER | PORT_ELIGIBLE | PORT_RUNNING | PORT_VIRTUAL | PORT_XDP_TARGET;
+        Some(Port { ifindex: 10 + u32::from(slot), mtu: MTU, flags, station_limit: 9, flow_limit: 9 })
+    }
+    fn station(&self, key: &StationKey) -> Station {
+        let stations = HashMap::from([(A, 1), (B, 2)]);
+        match stations.get(&key.mac) {
+            Some(&port) if key.vlan == 0 => Station { seen_ns: self.seen.get(), port, flags: 0, pad: 0 },
+            _ => Station::ABSENT,
+        }
+    }
+    fn guard(&self, _: &GuardKey) -> bool {
+        true
+    }
+    fn zone(&self, _: u32, _: u8, _: &[u8; 16]) -> ZoneEntry {
+        0
+    }
+    fn pair(&self, _: u32, _: u32) -> Option<Pair> {
+        Some(Pair { word: RULE_VALID | RULE_ALLOW | 3, class: 0, flags: 0 })
+    }
+    fn l4(&self, _: u32, _: &L4Data) -> Option<RuleWord> {
+        None
+    }
+    fn flow(&self, _: &FlowKey) -> Option<Flow> {
+        None
+    }
+    fn usage(&self, _: u16) -> Usage {
+        Usage::default()
+    }
+    fn ticks(&self) -> u64 {
+        self.ticks.get()
+    }
+    fn memo(&self, index: u32) -> Option<&Memo> {
+        self.memo.get().filter(|(at, _)| *at == index).map(|(_, memo)| memo)
+    }
+}
+
+impl TablesMut for Fake {
+    fn add_station(&self, _: &StationKey, _: Station) -> bool {
+        true
+    }
+    fn update_station(&self, _: &StationKey, _: Station) {}
+    fn remove_station(&self, _: &StationKey) -> bool {
+        true
+    }
+    fn add_flow(&self, _: &FlowKey, _: Flow) -> bool {
+        true
+    }
+    fn update_flow(&self, _: &FlowKey, _: Flow) {}
+    fn remove_flow(&self, _: &FlowKey) -> bool {
+        true
+    }
+    fn charge(&self, _: u16, _: i32, _: i32) {}
+    fn note_zoneless(&self, _: &crate::abi::Zoneless, _: u16) {}
+    fn count_fdb_full(&self) {}
+    fn raise_moves(&self) {
+        self.moves.set(self.moves.get() + 1);
+    }
+    fn edit_memo(&self, index: u32, edit: impl FnOnce(&mut Memo)) {
+        let mut memo = Memo::default();
+        edit(&mut memo);
+        self.memo.set((index, memo)).unwrap();
+    }
+}
+
+fn frame(proto: u8, len: usize) -> Vec<u8> {
+    let mut frame = [&B[..], &A, &[8, 0, 0x45, 0]].concat();
+    frame.extend(((len - 14) as u16).to_be_bytes());
+    frame.extend([0, 1, 0x40, 0, 64, proto, 0, 0, 10, 17, 4, 21, 10, 17, 4, 22, 0x10, 0, 0x20, 0]);
+    frame.extend(((len - 34) as u16).to_be_bytes()); // UDP: its length; TCP: a part of the sequence number
+    frame.extend([0x12, 0x34, 0, 0, 0, 0, 0x50, 0x10, 1, 0, 0x43, 0x21]);
+    frame.resize(len, 0x5a);
+    frame
+}
+
+/// Recalled or not, the answer is that of `ingress`.
+fn agrees(fake: &Fake, frame: &Bytes<'_>, hook: Hook) -> bool {
+    let Some(recalled) = recall(fake, frame, 11, hook) else { return false };
+    let (decision, scratch) = fake.decide(frame, hook);
+    assert_eq!(decision.verdict, Verdict::Forward { slot: recalled.to, ifindex: recalled.ifindex }, "{frame:?}");
+    assert_eq!((decision.slot, decision.rule, decision.len), (recalled.slot, recalled.rule, recalled.len), "{frame:?}");
+    assert!(scratch.learn.op == Default::default() && scratch.flow.op == Default::default());
+    true
+}
+
+#[test]
+fn every_frame_near_a_remembered_one_is_judged_as_ingress_judges_it() {
+    let mut recalled = 0;
+    for (proto, hook) in [(17, Hook::Tc), (17, Hook::Xdp), (6, Hook::Tc), (6, Hook::Xdp)] {
+        let origin = frame(proto, 70);
+        let fake = Fake::learn_of(&origin, hook);
+        assert!(agrees(&fake, &Bytes::new(&origin), hook), "{proto} {hook:?}");
+        for bit in 0..origin.len() * 8 {
+            let mut near = origin.clone();
+            near[bit / 8] ^= 1 << (bit % 8);
+            for (gso, tag) in [(false, None), (true, None), (false, Some(5))] {
+                recalled += usize::from(agrees(&fake, &Bytes { bytes: &near, gso, tag }, hook));
+            }
+        }
+        for len in 0..origin.len() {
+            agrees(&fake, &Bytes::new(&origin[..len]), hook);
+        }
+        for len in 55..=130 {
+            let other = frame(proto, len);
+            agrees(&fake, &Bytes::new(&other), hook);
+            // Every checksum, the partial one among them.
+            for checksum in [0, 0xffff].into_iter().chain(0xa800..0xaa00_u16) {
+                let mut other = origin.clone();
+                let at = if proto == 17 { 40 } else { 50 };
+                other[at..at + 2].copy_from_slice(&checksum.to_be_bytes());
+                agrees(&fake, &Bytes::new(&other), hook);
+            }
+        }
+    }
+    assert!(recalled > 1000, "{recalled}: the test reached too little");
+}
+
+#[test]
+fn changes_and_time_end_a_memo() {
+    let origin = frame(17, 70);
+    let recalls = |change: &dyn Fn(&Fake)| {
+        let fake = Fake::learn_of(&origin, Hook::Tc);
+        change(&fake);
+        recall(&fake, &Bytes::new(&origin), 11, Hook::Tc).is_some()
+    };
+    assert!(recalls(&|_| {}));
+    assert!(recalls(&|fake| fake.ticks.set(7 + TICKS - 1)));
+    assert!(!recalls(&|fake| fake.ticks.set(7 + TICKS)));
+    assert!(!recalls(&|fake| fake.epoch.set(2)));
+    assert!(!recalls(&|fake| fake.epoch.set(0)));
+    assert!(!recalls(&|fake| fake.raise_moves()));
+    let fake = Fake::learn_of(&origin, Hook::Tc);
+    assert!(recall(&fake, &Bytes::new(&origin), 12, Hook::Tc).is_none());
+    assert!(recall(&fake, &Bytes::new(&origin), 11, Hook::Xdp).is_none());
+}
+
+#[test]
+fn what_will_change_soon_is_not_remembered() {
+    let origin = frame(17, 70);
+    let remembers = |change: &dyn Fn(&Fake)| {
+        let fake = Fake::new();
+        change(&fake);
+        let frame = Bytes::new(&origin);
+        let (decision, scratch) = fake.decide(&frame, Hook::Tc);
+        assert!(matches!(decision.verdict, Verdict::Forward { .. }));
+        remember(&fake, &frame, 11, Hook::Tc, &decision, &scratch);
+        fake.memo.get().is_some()
+    };
+    assert!(remembers(&|_| {}));
+    assert!(!remembers(&|fake| fake.epoch.set(0)), "nobody would end it");
+    assert!(!remembers(&|fake| fake.seen.set(NOW - 960_000_000)), "the station's time is due in 40 ms");
+    assert!(!remembers(&|fake| fake.beat.set(NOW - 4_960_000_000)), "the heartbeat is stale in 40 ms");
+}
+
+#[test]
+fn a_station_that_moves_or_is_forgotten_is_told() {
+    use crate::decide::{Learn, LearnOp, commit};
+    for (op, port, raised) in
+        [(LearnOp::Keep, 1, 0), (LearnOp::Update, 1, 0), (LearnOp::Update, 2, 1), (LearnOp::Forget, 1, 1)]
+    {
+        let fake = Fake::new();
+        let mut scratch = Scratch::default();
+        scratch.packet.source.mac = A;
+        scratch.learn = Learn { op, station: Station { seen_ns: NOW, port, flags: 0, pad: 0 } };
+        commit(&fake, &scratch).unwrap();
+        assert_eq!(fake.moves.get(), raised, "{op:?} {port}");
+    }
+}
