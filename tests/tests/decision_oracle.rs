@@ -15,7 +15,11 @@ use bridge_tests::model::HostTables;
 use bridge_user::policy::lower;
 use bridge_user::topology::model::Action;
 use fastrand::Rng;
-use oracle::{generate, judge::Model, spec::Body};
+use oracle::{
+    generate,
+    judge::Model,
+    spec::{Body, Spec},
+};
 use support::world::{INTERFACES, PA, generation, host_addresses, world};
 
 const SEQUENCES: u64 = 1000;
@@ -48,15 +52,20 @@ fn sequence(seed: u64, reached: &mut Reached) {
     if !model.ready {
         setup.set(Control::Generation, 0);
     }
+    // Every other sequence with remembered decisions: the clock stands still, so that they hold until something changes.
+    setup.set(Control::Epoch, rng.u64(..2));
     let slots = setup.slots.clone();
     let tables = HostTables::new(setup);
     // Most frames through one port, by many stations: limits are met.
     let crowded = rng.u8(..4) == 0;
-    let mut history = Vec::new();
+    let (mut history, mut frames) = (Vec::new(), Vec::<(Spec, u32, Option<u16>)>::new());
     for number in 0..FRAMES {
         let ifindex = if crowded && rng.u8(..4) != 0 { PA } else { INTERFACES[rng.usize(..INTERFACES.len() - 1)] };
         let slot = slots.get(&ifindex).copied();
-        let spec = generate::frame(&mut rng, slot, crowded, &history);
+        let repeated = (rng.u8(..3) == 0 && !frames.is_empty()).then(|| frames[rng.usize(..frames.len())].clone());
+        let (ifindex, slot) = repeated.as_ref().map_or((ifindex, slot), |(_, ifindex, slot)| (*ifindex, *slot));
+        let spec = repeated.map_or_else(|| generate::frame(&mut rng, slot, crowded, &history), |(spec, ..)| spec);
+        frames.push((spec.clone(), ifindex, slot));
         let bytes = spec.bytes();
         let expected = model.enters(&spec, slot);
         let (decision, _) = tables.ingress(&Bytes::new(&bytes), ifindex, hook);

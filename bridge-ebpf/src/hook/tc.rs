@@ -24,15 +24,17 @@ const NEXT: i32 = TC_ACT_UNSPEC;
 /// Judges each frame that enters the bridge.
 #[classifier]
 pub fn fastbridge_in(ctx: TcContext) -> i32 {
-    let frame = SkbFrame::new(&ctx);
     // SAFETY: the context is the kernel's own.
     let ifindex = unsafe { (*ctx.skb.skb).ifindex };
-    if let Some(known) = recall(&Maps, &frame, ifindex, Hook::Tc) {
+    if let Some(known) = recall(&Maps, &SkbFrame::new(&ctx), ifindex, Hook::Tc) {
         account(&ctx, known.slot, Counted::Forward, known.rule, known.len);
         // SAFETY: as below.
         return unsafe { bpf_redirect(known.ifindex, 0) as i32 };
     }
     let Some(scratch) = scratch(Space::Ingress) else { return TC_ACT_SHOT };
+    // Anew: with the pointers of before, what `recall` found out about the frame would stay with the verifier, which would
+    // follow every way out of it through all that comes.
+    let frame = SkbFrame::new(&ctx);
     let decision = ingress(&Maps, &frame, ifindex, Hook::Tc, scratch);
     let verdict = settle(&Maps, &decision, scratch);
     remember(&Maps, &frame, ifindex, Hook::Tc, &decision, scratch);

@@ -16,15 +16,16 @@ use crate::{
 /// Judges each frame; what it cannot finish it leaves to the TC program behind it, if there is one.
 #[xdp(frags)]
 pub fn fastbridge_xdp(ctx: XdpContext) -> u32 {
-    let frame = XdpFrame::new(&ctx);
     let ifindex = ctx.ingress_ifindex() as u32;
-    if let Some(known) = recall(&Maps, &frame, ifindex, Hook::Xdp)
+    if let Some(known) = recall(&Maps, &XdpFrame::new(&ctx), ifindex, Hook::Xdp)
         && let Ok(action) = redirect(known.to)
     {
         account(&ctx, known.slot, Counted::Forward, known.rule, known.len);
         return action;
     }
     let Some(scratch) = scratch(Space::Xdp) else { return xdp_action::XDP_DROP };
+    // Anew, for the verifier's sake, as in the TC program.
+    let frame = XdpFrame::new(&ctx);
     let decision = ingress(&Maps, &frame, ifindex, Hook::Xdp, scratch);
     if decision.left_to_tc {
         return xdp_action::XDP_PASS;

@@ -33,6 +33,20 @@ pub fn one(input: &[u8]) {
     egress_holds(&after, &bytes, tc, seed);
 }
 
+/// What `first` taught the programs to remember changes nothing for `second`, which may differ from it anywhere.
+pub fn remembering_changes_nothing(setup: &Setup, first: &Bytes<'_>, second: &Bytes<'_>, ifindex: u32, hook: Hook) {
+    let mut setup = setup.clone();
+    setup.set(Control::Epoch, 1);
+    let warm = HostTables::new(setup);
+    warm.ingress(first, ifindex, hook);
+    // New tables have the same contents and no memory.
+    let cold = HostTables::new(warm.contents());
+    let before = warm.counts();
+    assert_eq!(warm.ingress(second, ifindex, hook), cold.ingress(second, ifindex, hook), "{second:02x?}");
+    assert_eq!(warm.counts().since(&before), cold.counts(), "{second:02x?}");
+    assert_eq!(warm.contents(), cold.contents(), "{second:02x?}");
+}
+
 fn ingress_holds(
     setup: &Setup,
     frame: &Bytes<'_>,

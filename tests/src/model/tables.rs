@@ -1,14 +1,14 @@
 //! [`Setup`] as the decision's tables, and whole judgements on them with their accounting.
 
-use std::cell::{RefCell, RefMut};
+use std::cell::{RefCell, RefMut, UnsafeCell};
 
 use bridge_common::abi::{
     Control, Counted, Flow, FlowKey, GuardKey, L4_BITS, L4Data, Pair, Port, Punt, RuleWord, Station, StationKey, Usage,
-    ZoneEntry, Zoneless,
+    ZoneEntry, Zoneless, maps::MEMOS,
 };
 use bridge_common::decide::{
-    Decision, EgressDecision, Hook, Scratch, Tables, TablesMut, Verdict, counted, egress, ingress, settle,
-    settle_egress,
+    Decision, EgressDecision, Hook, Memo, Scratch, Tables, TablesMut, Verdict, counted, egress, ingress, recall,
+    remember, settle, settle_egress,
 };
 use bridge_common::wire::Frame;
 
@@ -30,13 +30,24 @@ pub enum Action {
 pub struct HostTables {
     setup: RefCell<Setup>,
     counts: RefCell<Counts>,
+    memos: Memos,
+}
+
+/// Room for remembered decisions, made when the first comes. Tables without an epoch have none.
+#[derive(Default)]
+struct Memos(UnsafeCell<Vec<Memo>>);
+
+impl std::fmt::Debug for Memos {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Memos")
+    }
 }
 
 impl HostTables {
     /// With this in the maps and all counters zero.
     #[must_use]
     pub fn new(setup: Setup) -> Self {
-        Self { setup: RefCell::new(setup), counts: RefCell::default() }
+        Self { setup: RefCell::new(setup), counts: RefCell::default(), memos: Memos::default() }
     }
 
     /// Changes the maps, as the manager would.
@@ -58,12 +69,21 @@ impl HostTables {
 
     /// As the XDP or TC ingress program: decides, carries out, counts.
     pub fn ingress<F: Frame>(&self, frame: &F, ifindex: u32, hook: Hook) -> (Decision, Action) {
+        if let Some(known) = recall(self, frame, ifindex, hook)
+            && (hook == Hook::Tc || self.setup.borrow().targets.contains(&known.to))
+        {
+            self.counts.borrow_mut().count(known.slot, Counted::Forward, known.rule, known.len);
+            let verdict = Verdict::Forward { slot: known.to, ifindex: known.ifindex };
+            let (slot, len, rule) = (known.slot, known.len, known.rule);
+            return (Decision { verdict, slot, left_to_tc: false, len, rule }, Action::Redirect(known.ifindex));
+        }
         let mut scratch = Scratch::default();
         let decision = ingress(self, frame, ifindex, hook, &mut scratch);
         if decision.left_to_tc {
             return (decision, Action::Pass);
         }
         let mut verdict = settle(self, &decision, &scratch);
+        remember(self, frame, ifindex, hook, &decision, &scratch);
         if let (Verdict::Forward { slot, .. }, Hook::Xdp) = (verdict, hook)
             && !self.setup.borrow().targets.contains(&slot)
         {
@@ -164,6 +184,16 @@ impl Tables for HostTables {
     fn usage(&self, slot: u16) -> Usage {
         self.setup.borrow().usage.get(&slot).copied().unwrap_or_default()
     }
+
+    fn ticks(&self) -> u64 {
+        // 250 Hz.
+        self.setup.borrow().now_ns / 4_000_000
+    }
+
+    fn memo(&self, index: u32) -> Option<&Memo> {
+        // SAFETY: one thread (the type is not Sync), and nobody keeps a memo while one is edited.
+        unsafe { &*self.memos.0.get() }.get(index as usize)
+    }
 }
 
 impl TablesMut for HostTables {
@@ -217,5 +247,18 @@ impl TablesMut for HostTables {
 
     fn note_zoneless(&self, source: &Zoneless, slot: u16) {
         self.setup.borrow_mut().zoneless.entry(*source).or_insert(slot);
+    }
+
+    fn raise_moves(&self) {
+        self.setup.borrow_mut().control[Control::Moves as usize] += 1;
+    }
+
+    fn edit_memo(&self, index: u32, edit: impl FnOnce(&mut Memo)) {
+        // SAFETY: as in `memo`.
+        let memos = unsafe { &mut *self.memos.0.get() };
+        memos.resize(MEMOS as usize, Memo::default());
+        if let Some(memo) = memos.get_mut(index as usize) {
+            edit(memo);
+        }
     }
 }

@@ -25,12 +25,10 @@ use super::context;
 use super::world::INTERFACES;
 
 /// Slots that cases use.
-const SLOT_COUNT: u16 = 16;
+pub(super) const SLOT_COUNT: u16 = 16;
 const RULE_COUNT: u32 = 17;
-const LIMITS: Limits =
+pub(super) const LIMITS: Limits =
     Limits { stations: 64, stations_per_port: 4, ports: 16, flows: 64, prefixes: 64, zones: 8, rules: 16 };
-const BPF_F_NO_PREALLOC: u32 = 1;
-const BPF_F_INNER_MAP: u32 = 1 << 12;
 
 /// A map key or value, byte by byte.
 #[repr(transparent)]
@@ -39,8 +37,8 @@ pub struct Pod<T>(pub T);
 // SAFETY: `Plain` promises a `repr(C)` type without padding of which every bit pattern is valid.
 unsafe impl<T: Plain> aya::Pod for Pod<T> {}
 
-type Trie<K> = LpmTrie<MapData, K, u32>;
-type Pairs = Array<MapData, Pod<Pair>>;
+pub(super) type Trie<K> = LpmTrie<MapData, K, u32>;
+pub(super) type Pairs = Array<MapData, Pod<Pair>>;
 
 /// What a program did to a frame.
 pub struct Ran {
@@ -54,33 +52,36 @@ pub struct Ran {
 
 /// Programs and maps. Live and use it on a thread that is inside its namespace.
 pub struct Kernel {
-    ebpf: Ebpf,
-    control: Array<MapData, u64>,
-    slots: HashMap<MapData, u32, u32>,
-    ports: Array<MapData, Pod<Port>>,
-    fdb: HashMap<MapData, Pod<StationKey>, Pod<Station>>,
-    guard: HashMap<MapData, Pod<GuardKey>, u32>,
-    zones4: ArrayOfMaps<MapData, Trie<[u8; 4]>>,
-    zones6: ArrayOfMaps<MapData, Trie<[u8; 16]>>,
-    pairs: ArrayOfMaps<MapData, Pairs>,
-    l4: ArrayOfMaps<MapData, Trie<Pod<L4Data>>>,
-    flows: HashMap<MapData, Pod<FlowKey>, Pod<Flow>>,
-    used: Array<MapData, Pod<Usage>>,
-    freed: Array<MapData, Pod<Usage>>,
-    counters: PerCpuArray<MapData, Pod<PortCounters>>,
-    rules: PerCpuArray<MapData, Pod<Cell>>,
-    targets: DevMap<MapData>,
-    zoneless: HashMap<MapData, Pod<Zoneless>, u32>,
-    last: PerCpuArray<MapData, u64>,
-    published: [Option<Generation>; 2],
+    pub(super) ebpf: Ebpf,
+    pub(super) control: Array<MapData, u64>,
+    pub(super) slots: HashMap<MapData, u32, u32>,
+    pub(super) near: Array<MapData, u32>,
+    pub(super) ports: Array<MapData, Pod<Port>>,
+    pub(super) fdb: HashMap<MapData, Pod<StationKey>, Pod<Station>>,
+    pub(super) guard: HashMap<MapData, Pod<GuardKey>, u32>,
+    pub(super) zones4: ArrayOfMaps<MapData, Trie<[u8; 4]>>,
+    pub(super) zones6: ArrayOfMaps<MapData, Trie<[u8; 16]>>,
+    pub(super) pairs: ArrayOfMaps<MapData, Pairs>,
+    pub(super) l4: ArrayOfMaps<MapData, Trie<Pod<L4Data>>>,
+    pub(super) flows: HashMap<MapData, Pod<FlowKey>, Pod<Flow>>,
+    pub(super) used: Array<MapData, Pod<Usage>>,
+    pub(super) freed: Array<MapData, Pod<Usage>>,
+    pub(super) counters: PerCpuArray<MapData, Pod<PortCounters>>,
+    pub(super) rules: PerCpuArray<MapData, Pod<Cell>>,
+    pub(super) targets: DevMap<MapData>,
+    pub(super) zoneless: HashMap<MapData, Pod<Zoneless>, u32>,
+    pub(super) last: PerCpuArray<MapData, u64>,
+    pub(super) published: [Option<Generation>; 2],
     /// Descriptors of the arrays that elements are deleted from.
-    descriptors: Descriptors,
+    pub(super) descriptors: Descriptors,
+    /// The last epoch that was written.
+    pub(super) epoch: u64,
 }
 
 #[derive(Clone, Copy)]
-struct Descriptors {
-    targets: i32,
-    outer: [i32; 4],
+pub(super) struct Descriptors {
+    pub(super) targets: i32,
+    pub(super) outer: [i32; 4],
 }
 
 /// A namespace with the world's interfaces.
@@ -108,6 +109,7 @@ impl Kernel {
         Self {
             control: take!(ebpf, maps::CONTROL),
             slots: take!(ebpf, maps::SLOTS),
+            near: take!(ebpf, maps::NEAR_SLOTS),
             ports: take!(ebpf, maps::PORTS),
             fdb: take!(ebpf, maps::FDB),
             guard: take!(ebpf, maps::GUARD),
@@ -125,6 +127,7 @@ impl Kernel {
             last: take!(ebpf, maps::LAST_VERDICT),
             published: [None, None],
             descriptors,
+            epoch: 0,
             ebpf,
         }
     }
@@ -146,6 +149,36 @@ impl Kernel {
             recorded: self.recorded(),
             frame,
         })
+    }
+
+    /// `first` and right after it, on what that left, `second`: its action and the counters that it moved.
+    pub fn run_after(&mut self, before: &Setup, first: &Step, second: &Step, program: Program) -> (Action, Counts) {
+        self.fill(before, Clock { model: before.now_ns, kernel: now() });
+        self.execute(first, program);
+        let counted = self.read_counts();
+        let (code, _) = self.execute(second, program);
+        (context::action(program, code), self.read_counts().since(&counted))
+    }
+
+    /// `step` twice; in between the egress port of the world's slot 2 changes and, if `raise`, the epoch with it.
+    pub fn run_changed(
+        &mut self,
+        before: &Setup,
+        step: &Step,
+        program: Program,
+        raise: bool,
+        change: impl Fn(&mut Port),
+    ) -> (Action, Action) {
+        self.fill(before, Clock { model: before.now_ns, kernel: now() });
+        let first = context::action(program, self.execute(step, program).0);
+        let mut port = before.ports[&2];
+        change(&mut port);
+        self.ports.set(2, Pod(port), 0).unwrap();
+        if raise {
+            self.epoch += 1;
+            self.control.set(Control::Epoch as u32, self.epoch, 0).unwrap();
+        }
+        (first, context::action(program, self.execute(step, program).0))
     }
 
     fn execute(&mut self, step: &Step, program: Program) -> (u32, Vec<u8>) {
@@ -171,80 +204,11 @@ impl Kernel {
         (result.return_value, out)
     }
 
-    fn fill(&mut self, setup: &Setup, clock: Clock) {
-        for word in 0..setup.control.len() as u32 {
-            let mut value = setup.control[word as usize];
-            if word == Control::Heartbeat as u32 {
-                value = clock.to_kernel(value);
-            }
-            self.control.set(word, value, 0).unwrap();
-        }
-        clear(&mut self.slots);
-        clear(&mut self.fdb);
-        clear(&mut self.guard);
-        clear(&mut self.flows);
-        clear(&mut self.zoneless);
-        for (&source, &slot) in &setup.zoneless {
-            self.zoneless.insert(Pod(source), u32::from(slot), 0).unwrap();
-        }
-        setup.slots.iter().for_each(|(ifindex, &slot)| self.slots.insert(ifindex, u32::from(slot), 0).unwrap());
-        for (&key, &station) in &setup.stations {
-            let station = Station { seen_ns: clock.to_kernel(station.seen_ns), ..station };
-            self.fdb.insert(Pod(key), Pod(station), 0).unwrap();
-        }
-        setup.guard.iter().for_each(|&key| self.guard.insert(Pod(key), 1, 0).unwrap());
-        for (&key, &flow) in &setup.flows {
-            self.flows.insert(Pod(key), Pod(Flow { seen_ns: clock.to_kernel(flow.seen_ns), ..flow }), 0).unwrap();
-        }
-        for slot in 0..SLOT_COUNT {
-            let index = u32::from(slot);
-            self.ports.set(index, Pod(setup.ports.get(&slot).copied().unwrap_or_default()), 0).unwrap();
-            self.used.set(index, Pod(setup.usage.get(&slot).copied().unwrap_or_default()), 0).unwrap();
-            self.freed.set(index, Pod(Usage::default()), 0).unwrap();
-        }
-        self.fill_targets(&setup.targets, setup);
-        for parity in 0..2 {
-            self.publish(parity, &setup.generations[parity]);
-        }
-        self.last.set(0, PerCpuValues::try_from(vec![0; aya::util::nr_cpus().unwrap()]).unwrap(), 0).unwrap();
-    }
-
-    fn fill_targets(&mut self, targets: &BTreeSet<u16>, setup: &Setup) {
-        for slot in 1..SLOT_COUNT {
-            match setup.ports.get(&slot).filter(|_| targets.contains(&slot)) {
-                Some(port) => self.targets.set(u32::from(slot), port.ifindex, None, 0).unwrap(),
-                None => context::delete(self.descriptors.targets, u32::from(slot)),
-            }
-        }
-    }
-
-    fn publish(&mut self, parity: usize, tables: &Option<Generation>) {
-        let index = parity as u32;
-        if self.published[parity] == *tables {
-            return;
-        }
-        self.published[parity].clone_from(tables);
-        let Some(tables) = tables else {
-            return self.descriptors.outer.iter().for_each(|&outer| context::delete(outer, index));
-        };
-        let capacity = object::prefix_capacity(&LIMITS);
-        let mut zones4: Trie<[u8; 4]> = LpmTrie::create(capacity, BPF_F_NO_PREALLOC).unwrap();
-        tables.zones4.iter().for_each(|&(length, key, entry)| zones4.insert(&Key::new(length, key), entry, 0).unwrap());
-        let mut zones6: Trie<[u8; 16]> = LpmTrie::create(capacity, BPF_F_NO_PREALLOC).unwrap();
-        tables.zones6.iter().for_each(|&(length, key, entry)| zones6.insert(&Key::new(length, key), entry, 0).unwrap());
-        let mut l4: Trie<Pod<L4Data>> = LpmTrie::create(maps::L4_ENTRIES, BPF_F_NO_PREALLOC).unwrap();
-        tables.l4.iter().for_each(|&(length, key, word)| l4.insert(&Key::new(length, Pod(key)), word, 0).unwrap());
-        let mut pairs: Pairs = Array::create(tables.pairs.len() as u32, BPF_F_INNER_MAP).unwrap();
-        tables.pairs.iter().zip(0..).for_each(|(&pair, index)| pairs.set(index, Pod(pair), 0).unwrap());
-        self.zones4.set(index, &zones4, 0).unwrap();
-        self.zones6.set(index, &zones6, 0).unwrap();
-        self.l4.set(index, &l4, 0).unwrap();
-        self.pairs.set(index, &pairs, 0).unwrap();
-    }
-
     fn read(&self, before: &Setup, clock: Clock) -> Setup {
         let mut after = before.clone();
-        after.control[Control::FdbFull as usize] = self.control.get(&(Control::FdbFull as u32), 0).unwrap();
+        for word in [Control::FdbFull, Control::Moves] {
+            after.control[word as usize] = self.control.get(&(word as u32), 0).unwrap();
+        }
         after.stations = entries(self.fdb.iter(), |station: Station| Station {
             seen_ns: clock.to_model(station.seen_ns),
             ..station
@@ -290,11 +254,6 @@ impl Kernel {
 
 fn sum(cells: impl Iterator<Item = Cell>) -> Cell {
     cells.fold(Cell::default(), |a, b| Cell { packets: a.packets + b.packets, bytes: a.bytes + b.bytes })
-}
-
-fn clear<K: aya::Pod, V: aya::Pod>(map: &mut HashMap<MapData, K, V>) {
-    let keys: Vec<K> = map.keys().map(Result::unwrap).collect();
-    keys.iter().for_each(|key| map.remove(key).unwrap());
 }
 
 fn entries<K: Ord, V, E: std::fmt::Debug>(

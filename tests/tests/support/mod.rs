@@ -8,6 +8,7 @@ pub mod cases;
 pub mod clock;
 pub mod context;
 pub mod effects;
+pub mod fill;
 pub mod host;
 pub mod kernel;
 pub mod world;

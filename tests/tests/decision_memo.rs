@@ -1,0 +1,130 @@
+//! Remembered decisions: after any golden frame, no frame like it fares differently for what is remembered; and what is
+//! remembered ends when it should.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use bridge_common::abi::{Control, Drop, Punt};
+use bridge_common::decide::{Hook, Verdict};
+use bridge_common::wire::Bytes;
+use bridge_tests::model::fuzz::remembering_changes_nothing;
+use bridge_tests::model::{HostTables, Setup};
+use support::case::{At, Program, Want};
+use support::cases::{self, a_to_b};
+use support::world::{A, B, PA, PB, SECOND, world};
+
+const HOOKS: [Hook; 2] = [Hook::Tc, Hook::Xdp];
+
+#[test]
+fn no_frame_fares_differently() {
+    for case in cases::all() {
+        let step = &case.steps[0];
+        let At::Ingress(ifindex) = step.at else { continue };
+        let frame = Bytes { bytes: &step.frame, gso: step.gso, tag: step.tag };
+        for (hook, program) in HOOKS.into_iter().zip([Program::In, Program::Xdp]) {
+            let same = |second: &Bytes<'_>| remembering_changes_nothing(&case.tables, &frame, second, ifindex, hook);
+            same(&frame);
+            if !matches!(step.want(program), Want::Forward(_)) {
+                continue;
+            }
+            same(&Bytes { tag: Some(5), ..frame });
+            same(&Bytes { gso: true, ..frame });
+            (0..step.frame.len()).for_each(|length| same(&Bytes { bytes: &step.frame[..length], ..frame }));
+            for at in 0..step.frame.len().min(70) {
+                for change in [1, 0x10, 0x80, 0xff] {
+                    let mut other = step.frame.clone();
+                    other[at] ^= change;
+                    same(&Bytes { bytes: &other, ..frame });
+                }
+            }
+            let longer = [&step.frame[..], &[0; 1600]].concat();
+            same(&Bytes { bytes: &longer, ..frame });
+        }
+    }
+}
+
+/// Tables that have forwarded A's frame to B and remember it.
+fn warm(hook: Hook) -> HostTables {
+    let mut setup = world();
+    setup.set(Control::Epoch, 7);
+    let tables = HostTables::new(setup);
+    assert!(is_forward(verdict(&tables, hook)));
+    tables
+}
+
+fn verdict(tables: &HostTables, hook: Hook) -> Verdict {
+    tables.ingress(&Bytes::new(&a_to_b()), PA, hook).0.verdict
+}
+
+fn is_forward(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Forward { ifindex: PB, .. })
+}
+
+fn deny(setup: &mut Setup) {
+    let everything = support::world::policy(|policy| policy.rules.clear());
+    setup.publish(2, everything);
+}
+
+#[test]
+fn it_ends_with_the_epoch_and_not_before() {
+    for hook in HOOKS {
+        let tables = warm(hook);
+        tables.manage(deny);
+        assert!(is_forward(verdict(&tables, hook)), "nothing was remembered: the other tests here prove nothing");
+        tables.manage(|setup| setup.set(Control::Epoch, 8));
+        assert_eq!(verdict(&tables, hook), Verdict::Drop(Drop::Policy));
+    }
+}
+
+#[test]
+fn it_ends_by_itself() {
+    for hook in HOOKS {
+        let tables = warm(hook);
+        tables.manage(|setup| {
+            deny(setup);
+            setup.now_ns += 20_000_000;
+        });
+        assert_eq!(verdict(&tables, hook), Verdict::Drop(Drop::Policy));
+    }
+}
+
+#[test]
+fn it_ends_when_a_station_moves() {
+    for hook in HOOKS {
+        for mac in [A, B] {
+            let tables = warm(hook);
+            let elsewhere = support::cases::udp4(support::world::ROUTER, mac, ([10, 17, 4, 1], [10, 17, 4, 2]), (1, 2));
+            let port = support::world::PM;
+            assert_eq!(
+                tables.ingress(&Bytes::new(&elsewhere), port, hook).0.verdict,
+                Verdict::Punt(Punt::StationMoved)
+            );
+            assert!(!is_forward(verdict(&tables, hook)), "{mac:02x?}");
+        }
+    }
+}
+
+#[test]
+fn it_never_outlives_the_manager_or_a_station() {
+    // Ten milliseconds before each of them ends; then twelve later, when a memo would still be good.
+    let ends: [(&str, fn(&mut Setup)); 3] = [
+        ("heartbeat", |w| w.set(Control::Heartbeat, w.now_ns + 10_000_000 - 5 * SECOND)),
+        ("destination", |w| w.add_station(B, 2, 0, w.now_ns + 10_000_000 - 300 * SECOND)),
+        ("source", |w| {
+            w.set(Control::AgeingNs, SECOND / 2);
+            w.add_station(A, 1, 0, w.now_ns + 10_000_000 - SECOND / 2);
+        }),
+    ];
+    for (what, soon) in ends {
+        for hook in HOOKS {
+            let mut setup = world();
+            setup.set(Control::Epoch, 7);
+            soon(&mut setup);
+            let tables = HostTables::new(setup);
+            assert!(is_forward(verdict(&tables, hook)), "{what}");
+            tables.manage(|setup| setup.now_ns += 12_000_000);
+            assert!(!is_forward(verdict(&tables, hook)), "forwarded after the end of the {what}");
+        }
+    }
+}
