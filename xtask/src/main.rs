@@ -2,6 +2,7 @@
 //!
 //! Must not: hold logic of the product. Each verb says what it does before it does it, and fails with a sentence.
 
+mod bench;
 mod build;
 mod ci;
 mod install;
@@ -21,6 +22,7 @@ enum Verb {
     Setup(setup::Setup),
     Build(build::Build),
     Test(test::Test),
+    Bench(bench::Bench),
     Ci(ci::Ci),
     Install(install::Install),
 }
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         Verb::Setup(verb) => verb.run(),
         Verb::Build(verb) => verb.run(),
         Verb::Test(verb) => verb.run(),
+        Verb::Bench(verb) => verb.run(),
         Verb::Ci(verb) => verb.run(),
         Verb::Install(verb) => verb.run(),
     };
