@@ -5,6 +5,7 @@
 
 mod bulk;
 mod control;
+mod frames;
 mod host;
 mod programs;
 mod progress;

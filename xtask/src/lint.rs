@@ -1,12 +1,12 @@
-//! Format and lints of every crate that compiles for the host; the BPF crate is compiled, and so checked, by
-//! bridge-user's build script.
+//! Format and lints of every crate that compiles for the host; the BPF crates are compiled, and so checked, by
+//! the build scripts of bridge-user and bench.
 
 use anyhow::Result;
 
 use crate::process::{cargo, run};
 
-/// Everything but the BPF crate, which does not link on the host.
-pub(crate) const HOST_CRATES: [&str; 3] = ["--workspace", "--exclude", "bridge-ebpf"];
+/// Everything but the BPF crates, which do not link on the host.
+pub(crate) const HOST_CRATES: [&str; 5] = ["--workspace", "--exclude", "bridge-ebpf", "--exclude", "bench-ebpf"];
 
 /// `cargo fmt --check`, then clippy with warnings as errors.
 ///

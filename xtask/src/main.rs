@@ -2,6 +2,7 @@
 //!
 //! Must not: hold logic of the product. Each verb says what it does before it does it, and fails with a sentence.
 
+mod bench;
 mod build;
 mod ci;
 mod install;
@@ -26,6 +27,7 @@ enum Verb {
     Run(run::Run),
     Lab(lab::Lab),
     Test(test::Test),
+    Bench(bench::Bench),
     Ci(ci::Ci),
     Install(install::Install),
 }
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Verb::Run(verb) => verb.run(),
         Verb::Lab(verb) => verb.run(),
         Verb::Test(verb) => verb.run(),
+        Verb::Bench(verb) => verb.run(),
         Verb::Ci(verb) => verb.run(),
         Verb::Install(verb) => verb.run(),
     };

@@ -4,27 +4,21 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use bridge_tests::{
-    Mac,
     bpffs::Bpffs,
     fastbridge::{Control, Fastbridge},
-    frame::{Eth, Ipv4, Udp},
     lab::{BRIDGE_MAC, Lab, MachineSpec, SlowPath},
     wait_until,
 };
 use tempfile::NamedTempFile;
 
 use crate::{
+    frames,
     programs::{Bare, Generator, Sink},
     topology::Topology,
 };
 
 /// A bridge beside fastbridge's own.
 const OTHER_BRIDGE: &str = "br1";
-/// Ethernet's "64 bytes" include the FCS, which no virtual device carries; ours are counted without it.
-const FRAME_LEN: usize = 64;
-const FROM: [u8; 4] = [10, 17, 4, 21];
-const TO: [u8; 4] = [10, 17, 4, 22];
-
 /// What joins two machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Which {
@@ -138,8 +132,8 @@ impl Paths {
         for path in &mut self.paths {
             let [a, b] = path.which.ports();
             let (a, b) = (self.lab.machine(a)?, self.lab.machine(b)?);
-            path.back.send(b.netns(), self.cpu, &frame(b.mac(), a.mac(), TO, FROM), 1)?;
-            path.there.send(a.netns(), self.cpu, &frame(a.mac(), b.mac(), FROM, TO), 1)?;
+            path.back.send(b.netns(), self.cpu, &frames::udp(b.mac(), a.mac(), frames::TO, frames::FROM), 1)?;
+            path.there.send(a.netns(), self.cpu, &frames::udp(a.mac(), b.mac(), frames::FROM, frames::TO), 1)?;
         }
         Ok(())
     }
@@ -151,7 +145,8 @@ impl Paths {
         let [a, b] = which.ports();
         let (a, b) = (self.lab.machine(a)?, self.lab.machine(b)?);
         let before = path.sink.taken()?;
-        let took = path.there.send(a.netns(), self.cpu, &frame(a.mac(), b.mac(), FROM, TO), count)?;
+        let took =
+            path.there.send(a.netns(), self.cpu, &frames::udp(a.mac(), b.mac(), frames::FROM, frames::TO), count)?;
         Ok((path.sink.taken()? - before, took))
     }
 
@@ -186,19 +181,12 @@ fn path(lab: &Lab, which: Which) -> Result<Path> {
     Ok(Path { which, there: Generator::new(there)?, back: Generator::new(back)?, sink, _bare: bare })
 }
 
-/// A UDP frame of [`FRAME_LEN`] bytes with correct checksums.
-fn frame(source: Mac, destination: Mac, from: [u8; 4], to: [u8; 4]) -> Vec<u8> {
-    let payload = [0x5a; FRAME_LEN - 14 - 20 - 8];
-    Eth::new(destination, source).ipv4(&Ipv4::new(from, to).carry(&Udp::new(4000, 5000, &payload)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn frames_are_sixty_four_bytes_and_no_port_is_managed_by_mistake() {
-        assert_eq!(frame([2; 6], [4; 6], FROM, TO).len(), FRAME_LEN);
+    fn no_port_is_managed_by_mistake() {
         for which in Which::ALL {
             let managed = matches!(which, Which::Tc | Which::Xdp);
             assert!(which.ports().iter().all(|port| port.starts_with("vnet") == managed));
