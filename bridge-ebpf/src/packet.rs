@@ -107,6 +107,11 @@ impl Frame for XdpFrame<'_> {
     }
 
     #[inline(always)]
+    fn peek<H: Header>(&self, offset: u32) -> Option<H> {
+        linear(self.data, self.data_end, offset)
+    }
+
+    #[inline(always)]
     fn read<H: Header>(&self, offset: u32) -> Option<H> {
         if let Some(header) = linear(self.data, self.data_end, offset) {
             return Some(header);
@@ -163,6 +168,11 @@ impl Frame for SkbFrame<'_> {
     #[inline(always)]
     fn metadata_tag(&self) -> Option<u16> {
         if self.skb().vlan_present != 0 { Some(self.skb().vlan_tci as u16) } else { None }
+    }
+
+    #[inline(always)]
+    fn peek<H: Header>(&self, offset: u32) -> Option<H> {
+        linear(self.data, self.data_end, offset)
     }
 
     #[inline(always)]

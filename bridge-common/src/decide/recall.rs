@@ -69,7 +69,7 @@ pub(super) fn epoch<T: Tables>(tables: &T) -> u64 {
 /// The decision for a frame like this one, if it was to forward and still holds.
 #[inline(always)]
 pub fn recall<T: Tables, F: Frame>(tables: &T, frame: &F, ifindex: u32, hook: Hook) -> Option<Recalled> {
-    let head: Head = frame.read(0)?;
+    let head: Head = frame.peek(0)?;
     let alike = head.alike();
     let from = origin(ifindex, hook);
     let memo = tables.memo(index(&alike, from))?;
@@ -102,7 +102,7 @@ pub fn remember<T: TablesMut, F: Frame>(
     if !scratch.lasting || scratch.epoch == 0 || to == NO_PORT {
         return;
     }
-    let Some(head) = frame.read::<Head>(0) else { return };
+    let Some(head) = frame.peek::<Head>(0) else { return };
     if !head.is_common() || frame.metadata_tag().is_some() {
         return;
     }

@@ -79,7 +79,7 @@ impl Head {
         if stated < UDP_LEN || stated > length && !frame.is_gso() {
             return None;
         }
-        let [checksum]: [u16; 1] = frame.read(UDP_CHECKSUM)?;
+        let [checksum]: [u16; 1] = frame.peek(UDP_CHECKSUM)?;
         Some(u16::from_be(checksum))
     }
 
@@ -95,7 +95,7 @@ impl Head {
 
 #[inline(always)]
 fn tcp<F: Frame>(frame: &F, length: u32) -> Option<u16> {
-    let tail: [u8; 8] = frame.read(TCP_TAIL)?;
+    let tail: [u8; 8] = frame.peek(TCP_TAIL)?;
     let header_len = u32::from(tail[0] >> 4) * 4;
     if header_len < TCP_LEN || header_len > length {
         return None;

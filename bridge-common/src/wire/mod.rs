@@ -41,6 +41,10 @@ pub trait Frame {
     fn metadata_tag(&self) -> Option<u16>;
     /// Reads a header at `offset`; `None` if it does not lie wholly inside the frame.
     fn read<H: Header>(&self, offset: u32) -> Option<H>;
+    /// As [`Frame::read`], but may refuse what does not lie in one piece: for those who have another way then.
+    fn peek<H: Header>(&self, offset: u32) -> Option<H> {
+        self.read(offset)
+    }
     /// Whether it spans several buffers: XDP cannot redirect such a frame to every device.
     fn is_fragmented_buffer(&self) -> bool {
         false
