@@ -16,6 +16,9 @@ use support::world::{A, B, PA, PB, SECOND, world};
 
 const HOOKS: [Hook; 2] = [Hook::Tc, Hook::Xdp];
 
+/// What a manager does to the maps.
+type Change = fn(&mut Setup);
+
 #[test]
 fn no_frame_fares_differently() {
     for case in cases::all() {
@@ -108,7 +111,7 @@ fn it_ends_when_a_station_moves() {
 #[test]
 fn it_never_outlives_the_manager_or_a_station() {
     // Ten milliseconds before each of them ends; then twelve later, when a memo would still be good.
-    let ends: [(&str, fn(&mut Setup)); 3] = [
+    let ends: [(&str, Change); 3] = [
         ("heartbeat", |w| w.set(Control::Heartbeat, w.now_ns + 10_000_000 - 5 * SECOND)),
         ("destination", |w| w.add_station(B, 2, 0, w.now_ns + 10_000_000 - 300 * SECOND)),
         ("source", |w| {
