@@ -267,5 +267,5 @@ fn redirects_are_warned_of() {
     assert!(status().contains("br0.send_redirects"), "{}", status());
     assert!(session.manager().log().iter().any(|line| line.contains("WARN") && line.contains("ICMP redirects")));
     session.lab().host().sysctl("ipv4/conf/br0/send_redirects", "0").unwrap();
-    wait_until("the remark goes", Duration::from_secs(5), || !status().contains("send_redirects")).unwrap();
+    wait_until("the remark goes", Duration::from_secs(20), || !status().contains("send_redirects")).unwrap();
 }
