@@ -1,4 +1,4 @@
-//! The lab of the packet rates: five pairs of machines, each pair joined by one path.
+//! The lab of the packet rates: six pairs of machines, each pair joined by one path.
 
 use std::time::Duration;
 
@@ -17,8 +17,9 @@ use crate::{
     topology::Topology,
 };
 
-/// A bridge beside fastbridge's own.
+/// A bridge beside fastbridge's own, and one whose frames pass br_netfilter, without a rule in it.
 const OTHER_BRIDGE: &str = "br1";
+const NETFILTER_BRIDGE: &str = "br2";
 /// What joins two machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Which {
@@ -27,10 +28,12 @@ pub(super) enum Which {
     Xdp,
     Tc,
     Bridge,
+    NetfilterBridge,
 }
 
 impl Which {
-    pub(super) const ALL: [Self; 5] = [Self::BareXdp, Self::Xdp, Self::BareTc, Self::Tc, Self::Bridge];
+    pub(super) const ALL: [Self; 6] =
+        [Self::BareXdp, Self::Xdp, Self::BareTc, Self::Tc, Self::Bridge, Self::NetfilterBridge];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -39,6 +42,7 @@ impl Which {
             Self::Xdp => "fastbridge XDP, reference policy",
             Self::Tc => "fastbridge TC, reference policy",
             Self::Bridge => "Linux bridge, no policy",
+            Self::NetfilterBridge => "Linux bridge, br_netfilter on, no rule",
         }
     }
 
@@ -54,6 +58,7 @@ impl Which {
             Self::Xdp => ["vnet0", "vnet1"],
             Self::Tc => ["vnet2", "vnet3"],
             Self::Bridge => ["other0", "other1"],
+            Self::NetfilterBridge => ["nf0", "nf1"],
         }
     }
 
@@ -61,6 +66,7 @@ impl Which {
     fn machines(self) -> [MachineSpec; 2] {
         self.ports().map(|port| match self {
             Self::Bridge => MachineSpec::raw(port, port).bridge(OTHER_BRIDGE),
+            Self::NetfilterBridge => MachineSpec::raw(port, port).bridge(NETFILTER_BRIDGE),
             _ => MachineSpec::raw(port, port),
         })
     }
@@ -89,7 +95,11 @@ pub(super) struct Paths {
 impl Paths {
     pub(super) fn build() -> Result<Self> {
         let mut lab = Lab::builder(SlowPath::LinuxBridge).build()?;
-        lab.add_linux_bridge(OTHER_BRIDGE, [BRIDGE_MAC[0], BRIDGE_MAC[1], BRIDGE_MAC[2], 0xff, 0xff, 2])?;
+        for (name, last) in [(OTHER_BRIDGE, 2), (NETFILTER_BRIDGE, 3)] {
+            let [a, b, c, d, e, _] = BRIDGE_MAC;
+            lab.add_linux_bridge(name, [a, b, c, d, e, last])?;
+        }
+        lab.host().ip(&format!("link set {NETFILTER_BRIDGE} type bridge nf_call_iptables 1"))?;
         for which in Which::ALL {
             for machine in which.machines() {
                 lab.add_machine(machine)?;

@@ -95,4 +95,11 @@ fn judge(samples: &[Samples], rows: &mut Vec<Row>) {
     ] {
         rows.push(Row::figure(what, "x", &ratios(of(over), of(under))).required(Bound::AtLeast(least)));
     }
+    // What the kernel leaves room for at all, and what operators with br_netfilter loaded would see.
+    for (what, over, under) in [
+        ("bare TC redirect / Linux bridge: the ceiling", Which::BareTc, Which::Bridge),
+        ("fastbridge TC / Linux bridge with br_netfilter", Which::Tc, Which::NetfilterBridge),
+    ] {
+        rows.push(Row::figure(what, "x", &ratios(of(over), of(under))));
+    }
 }
