@@ -16,8 +16,8 @@ use crate::error::{Error, Result};
 use crate::lab::Lab;
 use crate::run::{self, wait_until};
 
-const READY_LIMIT: Duration = Duration::from_secs(20);
-const STOP_LIMIT: Duration = Duration::from_secs(10);
+const READY_LIMIT: Duration = Duration::from_secs(60);
+const STOP_LIMIT: Duration = Duration::from_secs(30);
 
 /// The binary under test: `FASTBRIDGE_BIN`, or `fastbridge` beside the running executable or one directory up (cargo puts test
 /// executables into `deps/`).
@@ -102,7 +102,7 @@ impl Control {
     /// Runs it to its end, or to SIGTERM after 15 s (then there is no exit code): the code, and what it said on stderr.
     pub fn ends(&self, args: &[&str]) -> Result<(Option<i32>, String)> {
         let timeout = run::find_tool("timeout")?.display().to_string();
-        let wrapper = [timeout, "15".into()].into_iter().chain(self.wrapper.iter().cloned()).collect();
+        let wrapper = [timeout, "60".into()].into_iter().chain(self.wrapper.iter().cloned()).collect();
         let output = Self { wrapper, ..self.clone() }.output(args)?;
         // timeout(1): 124 when it had to end the program.
         let code = output.status.code().filter(|&code| code != 124);
@@ -121,7 +121,7 @@ impl Control {
         run::run(&mut self.command(&["detach", "--bridge", &self.bridge])?, None).map(drop)
     }
 
-    /// `run --topology FILE`; returns when it has said `ready: N ports` (20 s at most).
+    /// `run --topology FILE`; returns when it has said `ready: N ports` (60 s at most).
     ///
     /// # Errors
     /// When it ends before it is ready: the message holds its log.

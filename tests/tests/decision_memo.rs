@@ -8,13 +8,17 @@ mod support;
 use bridge_common::abi::{Control, Drop, Punt};
 use bridge_common::decide::{Hook, Verdict};
 use bridge_common::wire::Bytes;
+use bridge_tests::frame::{Eth, Ipv4, Udp};
 use bridge_tests::model::fuzz::remembering_changes_nothing;
 use bridge_tests::model::{HostTables, Setup};
 use support::case::{At, Program, Want};
 use support::cases::{self, a_to_b};
-use support::world::{A, B, PA, PB, SECOND, world};
+use support::world::{A, B, PA, PB, PT, SECOND, mac, world};
 
 const HOOKS: [Hook; 2] = [Hook::Tc, Hook::Xdp];
+
+/// What a manager does to the maps.
+type Change = fn(&mut Setup);
 
 #[test]
 fn no_frame_fares_differently() {
@@ -108,7 +112,7 @@ fn it_ends_when_a_station_moves() {
 #[test]
 fn it_never_outlives_the_manager_or_a_station() {
     // Ten milliseconds before each of them ends; then twelve later, when a memo would still be good.
-    let ends: [(&str, fn(&mut Setup)); 3] = [
+    let ends: [(&str, Change); 3] = [
         ("heartbeat", |w| w.set(Control::Heartbeat, w.now_ns + 10_000_000 - 5 * SECOND)),
         ("destination", |w| w.add_station(B, 2, 0, w.now_ns + 10_000_000 - 300 * SECOND)),
         ("source", |w| {
@@ -126,5 +130,20 @@ fn it_never_outlives_the_manager_or_a_station() {
             tables.manage(|setup| setup.now_ns += 12_000_000);
             assert!(!is_forward(verdict(&tables, hook)), "forwarded after the end of the {what}");
         }
+    }
+}
+
+/// Behind XDP on one port, TC forwards what XDP must not.
+#[test]
+fn the_hooks_keep_to_their_own() {
+    let mut setup = world();
+    setup.set(Control::Epoch, 7);
+    let tables = HostTables::new(setup);
+    let packet = Ipv4::new([10, 17, 4, 1], [10, 17, 4, 2]).carry(&Udp::new(1, 2, b"x").with_checksum(0));
+    let bytes = Eth::new(B, mac(10)).ipv4(&packet);
+    let frame = Bytes::new(&bytes);
+    for _ in 0..2 {
+        assert!(tables.ingress(&frame, PT, Hook::Xdp).0.left_to_tc);
+        assert!(is_forward(tables.ingress(&frame, PT, Hook::Tc).0.verdict));
     }
 }

@@ -45,7 +45,7 @@ fn replaces(slow_path: SlowPath) {
         introduce(a, b).unwrap();
         site.verdicts("vnet1").unwrap().forward > before
     };
-    wait_until("the new maps forward", Duration::from_secs(3), forwards).unwrap();
+    wait_until("the new maps forward", Duration::from_secs(20), forwards).unwrap();
     assert_eq!(second.errors_in_log(), Vec::<String>::new());
     drop(second);
     site.control().detach().unwrap();

@@ -60,7 +60,7 @@ fn a_renamed_port_stays_policed() {
     let manager = site.start().unwrap();
     site.lab.rename_port("b", "vnet7").unwrap();
     let seen = || site.control().show("ports").unwrap()["ports"]["vnet7"]["attached"] == true;
-    wait_until("the new name is known", Duration::from_secs(5), seen).unwrap();
+    wait_until("the new name is known", Duration::from_secs(20), seen).unwrap();
     std::thread::sleep(Duration::from_millis(1500));
     assert_eq!(ours(&site, "vnet7"), 2);
     assert_eq!(manager.errors_in_log(), Vec::<String>::new());
@@ -79,7 +79,7 @@ fn a_filter_that_somebody_removed_comes_back() {
     for what in [&["filter", "del", "dev", "vnet0", "ingress"][..], &["qdisc", "del", "dev", "vnet0", "clsact"]] {
         site.lab.host().run("tc", what).unwrap();
         assert!(!back());
-        wait_until("the filter is back", Duration::from_secs(5), back).unwrap();
+        wait_until("the filter is back", Duration::from_secs(20), back).unwrap();
     }
     drop(manager);
     site.control().detach().unwrap();
@@ -114,7 +114,7 @@ fn somebody_elses_filter_that_took_our_place_stays() {
     host.run_with_input("tc", &["-batch", "-"], &swap).unwrap();
     assert_eq!(ours(&site, "vnet1"), 1);
     let taken = |line: &String| line.contains("vnet1") && line.contains("not ours");
-    wait_until("it is told", Duration::from_secs(5), || manager.errors_in_log().iter().any(taken)).unwrap();
+    wait_until("it is told", Duration::from_secs(20), || manager.errors_in_log().iter().any(taken)).unwrap();
     drop(manager);
     site.control().detach().unwrap();
     let left = filters(&site, "vnet1");

@@ -34,7 +34,7 @@ fn takes_over(site: &Site) {
     let second = site.start().unwrap();
     assert_eq!(second.ready_ports(), 2);
     let again = || site.verdicts("vnet0").unwrap().forward > stopped;
-    wait_until("it forwards again", Duration::from_secs(3), again).unwrap();
+    wait_until("it forwards again", Duration::from_secs(20), again).unwrap();
     assert_eq!(site.link_ids().unwrap(), links, "links were made anew");
     assert!(site.programs().unwrap().keys().eq(programs.keys()), "not the same programs at the same places");
     std::thread::sleep(Duration::from_millis(200));

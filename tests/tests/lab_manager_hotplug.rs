@@ -12,7 +12,7 @@ use bridge_tests::steady::{Steady, frame, introduce, topology};
 use bridge_tests::wait_until;
 use serde_json::Value;
 
-const LIMIT: Duration = Duration::from_secs(3);
+const LIMIT: Duration = Duration::from_secs(20);
 
 fn port(site: &Site, name: &str) -> Value {
     site.control().show("ports").unwrap()["ports"][name].clone()

@@ -11,7 +11,7 @@ use bridge_tests::steady::{Steady, introduce, topology};
 use bridge_tests::wait_until;
 use nix::sys::signal::Signal;
 
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(20);
 
 fn generation(site: &Site) -> u64 {
     site.control().show("status").unwrap()["generation"].as_u64().unwrap()

@@ -76,7 +76,7 @@ fn works_under_the_unit(site: Site) {
     first.kill().unwrap();
     let mut second = site.start().unwrap();
     let before = site.verdicts("vnet0").unwrap().forward;
-    wait_until("it forwards", Duration::from_secs(3), || site.verdicts("vnet0").unwrap().forward > before).unwrap();
+    wait_until("it forwards", Duration::from_secs(20), || site.verdicts("vnet0").unwrap().forward > before).unwrap();
     assert!(stream.finish().unwrap().is_clean());
     for manager in [&first, &second] {
         assert_eq!(manager.errors_in_log(), Vec::<String>::new());

@@ -1,7 +1,7 @@
 //! The guard on a station port, frame by frame: what is dropped, for which reason, and what passes; captured on the other ports. Needs root
 //! and the binary.
 //!
-//! Each line was seen to fail with its check taken out of `decide::guard` (see the commit).
+//! Seen to fail: with the check for router advertisements taken out of `decide::guard`, and with tagged IPv4 left unread.
 
 #![allow(clippy::unwrap_used)]
 

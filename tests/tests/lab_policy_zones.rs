@@ -176,7 +176,7 @@ fn a_flow_dies_with_its_rule() {
         session.rewrite(&topology(hook, "deny", "")).unwrap();
         let in_force =
             || session.control().show("policy").is_ok_and(|policy| !policy.to_string().contains("internal-any"));
-        wait_until("the new policy is in force", Duration::from_secs(5), in_force).unwrap();
+        wait_until("the new policy is in force", Duration::from_secs(20), in_force).unwrap();
         assert!(!pings(&session, "inner", "outer", 4), "{slow_path:?}, {hook}");
         assert_eq!(session.manager().errors_in_log(), Vec::<String>::new());
     }

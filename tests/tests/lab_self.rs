@@ -75,7 +75,7 @@ fn machines_come_go_and_come_back() {
 /// A link that has just come up may lose the first packet.
 fn reaches(lab: &Lab, target: &str) {
     let ping = || lab.machine("a").unwrap().ping(target).unwrap().ok;
-    wait_until(&format!("{target} answers ({:?})", lab.slow_path()), Duration::from_secs(5), ping).unwrap();
+    wait_until(&format!("{target} answers ({:?})", lab.slow_path()), Duration::from_secs(20), ping).unwrap();
 }
 
 #[test]

@@ -1,13 +1,18 @@
 //! `test`: every test of the workspace. Nothing is skipped for a missing tool: that is an error before the first test.
 
-use std::{env, thread};
+use std::{
+    env,
+    io::{BufRead as _, BufReader},
+    process::{Command, Stdio},
+    thread,
+};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use crate::{
     lint::{HOST_CRATES, lint},
-    process::{cargo, run},
+    process::cargo,
     setup,
 };
 
@@ -47,6 +52,66 @@ impl Test {
             let cores = thread::available_parallelism().map_or(1, usize::from);
             command.env("RUST_TEST_THREADS", cores.min(LABS_AT_A_TIME).to_string());
         }
-        run(command.args(&self.arguments))
+        counted(command.args(&self.arguments))
+    }
+}
+
+/// Runs cargo's tests, passes their words on, and ends with one line that counts them all: cargo counts each binary.
+fn counted(command: &mut Command) -> Result<()> {
+    let mut child = command.stdout(Stdio::piped()).spawn().context("`cargo test` could not be started")?;
+    let mut tally = Tally::default();
+    for line in child.stdout.take().into_iter().flat_map(|out| BufReader::new(out).lines()) {
+        let line = line.context("what `cargo test` prints cannot be read")?;
+        println!("{line}");
+        tally.add(&line);
+    }
+    let status = child.wait().context("`cargo test` was lost")?;
+    println!("{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.ignored);
+    if !status.success() {
+        bail!("some tests failed: {status}");
+    }
+    Ok(())
+}
+
+/// Sum of libtest's closing lines.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Tally {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+}
+
+impl Tally {
+    /// Adds `test result: ok. 3 passed; 0 failed; 1 ignored; ...`; other lines are none of ours.
+    fn add(&mut self, line: &str) {
+        let Some((_, counts)) = line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". ")) else {
+            return;
+        };
+        for count in counts.split("; ") {
+            match count.split_once(' ').map(|(number, what)| (number.parse().unwrap_or(0), what)) {
+                Some((number, "passed")) => self.passed += number,
+                Some((number, "failed")) => self.failed += number,
+                Some((number, "ignored")) => self.ignored += number,
+                _ => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closing_lines_are_added_up_and_others_are_not() {
+        let mut tally = Tally::default();
+        for line in [
+            "running 4 tests",
+            "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 1.28s",
+            "test result: FAILED. 6 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 86.18s",
+        ] {
+            tally.add(line);
+        }
+        assert_eq!(tally, Tally { passed: 9, failed: 3, ignored: 1 });
     }
 }

@@ -10,7 +10,7 @@ pub enum Control {
     Generation = 1,
     /// Effective ageing time in nanoseconds.
     AgeingNs = 2,
-    /// Bits: [`LEARNING`], [`USERSPACE_DATAPATH`].
+    /// Bits: [`LEARNING`], [`RESENT_FRAMES`].
     Flags = 3,
     /// [`PolicyMeta`] of even generations.
     MetaEven = 4,
@@ -31,8 +31,9 @@ pub enum Control {
 pub const SLOTS: u32 = 10;
 /// `Flags`: learn stations in the kernel programs.
 pub const LEARNING: u64 = 1;
-/// `Flags`: the slow path re-sends frames from user space, so that they reach egress with `ingress_ifindex` 0.
-pub const USERSPACE_DATAPATH: u64 = 2;
+/// `Flags`: the slow path re-sends frames from user space, so that they reach egress with `ingress_ifindex` 0: Open
+/// vSwitch's userspace datapath every one, its kernel datapath the first of each of its flows.
+pub const RESENT_FRAMES: u64 = 2;
 /// A heartbeat older than this means that the manager is gone (design section 1).
 pub const HEARTBEAT_STALE_NS: u64 = 5_000_000_000;
 

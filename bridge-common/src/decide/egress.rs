@@ -8,7 +8,7 @@ use super::{
     policy::{self, Live, Side},
 };
 use crate::{
-    abi::{Control, Drop, NO_PORT, STATION_ABSENT, Station, USERSPACE_DATAPATH},
+    abi::{Control, Drop, NO_PORT, RESENT_FRAMES, STATION_ABSENT, Station},
     wire::{Frame, Packet, is_group, parse_into},
 };
 
@@ -85,7 +85,7 @@ fn judged_before<T: Tables>(tables: &T, ingress_ifindex: u32, source: Station) -
 /// Whether it may be a frame that came in through a port of ours and was re-sent by the slow path's user space.
 #[inline(always)]
 fn resent<T: Tables>(tables: &T, ingress_ifindex: u32) -> bool {
-    ingress_ifindex == 0 && tables.control(Control::Flags) & USERSPACE_DATAPATH != 0
+    ingress_ifindex == 0 && tables.control(Control::Flags) & RESENT_FRAMES != 0
 }
 
 /// A station of ours whose frame did not come in through a port of ours has moved away. Of a re-sent frame this cannot

@@ -51,3 +51,11 @@ fn reserved_groups_end_where_they_should() {
     }
     assert!(!is_reserved(&[0, 0x80, 0xc2, 0, 0, 0]) && !is_reserved(&[0xff; 6]));
 }
+
+/// An LLC header of an unnumbered frame is three bytes, and nothing need follow it.
+#[test]
+fn three_bytes_of_llc_are_whole() {
+    let frame = [&[0; 12][..], &[0, 3, 0x42, 0x42, 3]].concat();
+    assert_eq!(parse(&Bytes::new(&frame)).map(|packet| packet.class), Ok(Class::Control));
+    assert_eq!(parse(&Bytes::new(&frame[..16])).map(|packet| packet.class), Err(Drop::Malformed));
+}

@@ -14,7 +14,7 @@ use aya::{
         tc::{NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle, qdisc_add_clsact},
     },
 };
-use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_core::{NLM_F_ECHO, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::{
     RouteNetlinkMessage,
     tc::{self, TcAttribute, TcFilterBpf, TcFilterBpfOption, TcMessage, TcOption},
@@ -88,13 +88,31 @@ pub(super) fn detach(path: &Path, ifindex: u32, point: HookPoint) -> Result<(), 
 
 fn add_qdisc(ifindex: u32, name: &str) -> Outcome<()> {
     let Err(error) = qdisc_add_clsact(name) else { return Ok(()) };
-    match tc_errno(&error) {
-        Some(libc::EEXIST) => Ok(()),
-        Some(libc::EINVAL) => {
-            Err(taken(name, "an ingress qdisc excludes clsact; remove it (tc qdisc del dev ... ingress)"))
-        }
-        _ => Err(fault(ifindex, name, error.into())),
+    if !matches!(tc_errno(&error), Some(libc::EEXIST | libc::EINVAL)) {
+        return Err(fault(ifindex, name, error.into()));
     }
+    // Something is there. Under an `ingress` qdisc the kernel would put our egress filter into the ingress chain.
+    match ingress_kind(ifindex) {
+        Ok(Some(kind)) if kind == "clsact" => Ok(()),
+        Ok(kind) => {
+            let kind = kind.unwrap_or_else(|| "foreign".into());
+            Err(taken(name, &format!("its {kind} qdisc excludes clsact; remove it (tc qdisc del dev {name} ingress)")))
+        }
+        Err(error) => Err(Fault::Failed(DataplaneError::HookTaken { name: name.into(), what: error.to_string() })),
+    }
+}
+
+/// Kind of the qdisc at the ingress place, where `ingress` and `clsact` exclude each other; `None`: there is none.
+fn ingress_kind(ifindex: u32) -> io::Result<Option<String>> {
+    let mut question = TcMessage::with_index(ifindex as i32);
+    question.header.parent = tc::TcHandle::from(0xffff_fff1); // TC_H_INGRESS
+    let answer = ask(RouteNetlinkMessage::GetQueueDiscipline(question))?;
+    Ok(answer.and_then(|qdisc| {
+        qdisc.attributes.into_iter().find_map(|attribute| match attribute {
+            TcAttribute::Kind(kind) => Some(kind),
+            _ => None,
+        })
+    }))
 }
 
 /// Dropping the link would detach it: its life is the interface's, or until `detach`.
@@ -127,19 +145,33 @@ fn filter(ifindex: u32, point: HookPoint) -> io::Result<Option<String>> {
     });
     question.header.info = u32::from(PRIORITY) << 16 | u32::from(ETH_P_ALL);
     question.attributes.push(TcAttribute::Kind(TcFilterBpf::KIND.into()));
+    Ok(ask(RouteNetlinkMessage::GetTrafficFilter(question))?.as_ref().and_then(program_name))
+}
+
+/// The one filter or qdisc that a question names; `None`: there is none.
+fn ask(question: RouteNetlinkMessage) -> io::Result<Option<TcMessage>> {
     let mut header = NetlinkHeader::default();
-    header.flags = NLM_F_REQUEST;
-    let mut message = NetlinkMessage::new(header, RouteNetlinkMessage::GetTrafficFilter(question).into());
+    // A question about a qdisc is answered to its asker only if he wants an echo (net/sched/sch_api.c `qdisc_get_notify`).
+    header.flags = NLM_F_REQUEST | NLM_F_ECHO;
+    let mut message = NetlinkMessage::new(header, question.into());
     message.finalize();
     let mut bytes = vec![0; message.buffer_len()];
     message.serialize(&mut bytes);
     let socket = Socket::new(NETLINK_ROUTE)?;
     socket.connect(&SocketAddr::new(0, 0))?;
     socket.send(&bytes, 0)?;
-    let (answer, _) = socket.recv_from_full()?;
+    // The kernel answers within the send; where there is no qdisc it may say nothing at all.
+    socket.set_non_blocking(true)?;
+    let answer = match socket.recv_from_full() {
+        Ok((answer, _)) => answer,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+        Err(error) => return Err(error),
+    };
     let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer).map_err(io::Error::other)?;
     match answer.payload {
-        NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewTrafficFilter(filter)) => Ok(program_name(&filter)),
+        NetlinkPayload::InnerMessage(
+            RouteNetlinkMessage::NewTrafficFilter(found) | RouteNetlinkMessage::NewQueueDiscipline(found),
+        ) => Ok(Some(found)),
         NetlinkPayload::Error(error) => match -error.raw_code() {
             // No such filter, no such chain or qdisc (EINVAL), no such interface.
             libc::ENOENT | libc::EINVAL | libc::ENODEV => Ok(None),

@@ -8,7 +8,7 @@ use bridge_common::abi;
 use super::bridge::{Found, View};
 use super::member::{Membership, bypasses_hooks};
 use super::port::Patterns;
-use super::{ControlWords, Desired, DesiredError, DesiredPort, Unpoliced, port, station};
+use super::{ControlWords, Desired, DesiredError, DesiredPort, SlowPathKind, Unpoliced, port, station};
 use crate::policy::lowered::Lowered;
 use crate::source::{HostSnapshot, OvsSnapshot};
 use crate::topology::model::Topology;
@@ -72,10 +72,10 @@ fn control(topology: &Topology, view: &View<'_>) -> ControlWords {
     let file = topology.bridge.ageing_time;
     let ageing = view.ageing_time().map_or(file, |slow_path| slow_path.min(file));
     let learning = if topology.bridge.learning { abi::LEARNING } else { 0 };
-    let userspace = if view.userspace() { abi::USERSPACE_DATAPATH } else { 0 };
+    let resent = if view.slow_path() == SlowPathKind::Linux { 0 } else { abi::RESENT_FRAMES };
     ControlWords {
         ageing_ns: u64::from(ageing) * NS_PER_SECOND,
-        flags: learning | userspace,
+        flags: learning | resent,
         bridge_ifindex: view.device.map_or(0, |link| u64::from(link.ifindex)),
     }
 }

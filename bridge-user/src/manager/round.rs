@@ -139,20 +139,21 @@ impl Manager {
         if self.lowered_from != inputs.host.addresses {
             self.lower(inputs)?;
         }
-        match self.desire(inputs) {
-            Ok(desired) => self.desired = desired,
-            Err(desired::DesiredError::NoSuchBridge { .. }) => {
-                // The bridge is gone: its ports are nobody's, what was attached goes with them.
-                let error = self.desire(inputs).err();
-                self.desired.ports.clear();
-                self.converge(inputs)?;
-                self.executor.beat(monotonic_ns())?;
-                return error.map_or(Ok(()), |error| Err(error.into()));
+        let refused = match self.desire(inputs) {
+            Ok(desired) => {
+                self.desired = desired;
+                None
             }
-            Err(error) => return Err(error.into()),
-        }
+            Err(error) => {
+                self.keep_what_is_there(inputs, &error);
+                Some(error)
+            }
+        };
         let report = self.converge(inputs)?;
         self.settled()?;
+        if let Some(error) = refused {
+            return Err(error.into());
+        }
         match report.failed.into_iter().next() {
             Some(failure) => Err(failure.error.into()),
             None => {
@@ -160,6 +161,14 @@ impl Manager {
                 Ok(())
             }
         }
+    }
+
+    /// The host is such that no desired state can be told: the last one stays, less the ports that are gone (or nobody's
+    /// any more, if the bridge is). One port that cannot be served must not end forwarding on the others.
+    fn keep_what_is_there(&mut self, inputs: &Inputs, error: &desired::DesiredError) {
+        let bridge_gone = matches!(error, desired::DesiredError::NoSuchBridge { .. });
+        let present = |ifindex: u32| inputs.host.links.iter().any(|link| link.ifindex == ifindex);
+        self.desired.ports.retain(|ifindex, _| !bridge_gone && present(*ifindex));
     }
 
     /// What goes with every round that could look and act, even if one port failed: the loop turns.

@@ -5,8 +5,8 @@
 
 use bridge_common::abi::{
     Control, Drop, L4Data, LEARNING, PAIR_REVERSE_STATEFUL, PORT_ELIGIBLE, PORT_MEMBER, PORT_RUNNING, PORT_TC_BEHIND,
-    Pair, PolicyMeta, Port, Punt, RULE_ALLOW, RULE_NEEDS_PORTS, RULE_STATEFUL, RULE_VALID, STATION_HOST,
-    STATION_STATIC, USERSPACE_DATAPATH, ZONE_HOST,
+    Pair, PolicyMeta, Port, Punt, RESENT_FRAMES, RULE_ALLOW, RULE_NEEDS_PORTS, RULE_STATEFUL, RULE_VALID, STATION_HOST,
+    STATION_STATIC, ZONE_HOST,
 };
 use bridge_common::decide::{EgressVerdict, Hook, Verdict};
 use bridge_common::wire::{Bytes, Class, parse};
@@ -134,7 +134,7 @@ fn tables(seed: &[u8; TABLE_BYTES], frame: &[u8]) -> Setup {
     let alive = seed[9] & 7 != 0;
     setup.set(Control::Heartbeat, if alive { now } else { 0 });
     setup.set(Control::AgeingNs, 300_000_000_000);
-    setup.set(Control::Flags, if seed[9] & 8 == 0 { LEARNING } else { USERSPACE_DATAPATH });
+    setup.set(Control::Flags, if seed[9] & 8 == 0 { LEARNING } else { RESENT_FRAMES });
     setup.set(Control::BridgeIfindex, 99);
     setup.add_station(HOST_MAC, 0, STATION_HOST, 0);
     for (at, byte) in [(0, seed[10]), (6, seed[11])] {

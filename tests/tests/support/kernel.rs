@@ -3,12 +3,12 @@
 //! Every interface of the world exists in a namespace of its own, under its index. Times are shifted to the kernel's
 //! clock on the way in and back on the way out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use aya::Ebpf;
 use aya::maps::of_maps::ArrayOfMaps;
 use aya::maps::xdp::DevMap;
-use aya::maps::{Array, HashMap, LpmTrie, MapData, PerCpuArray, PerCpuValues, lpm_trie::Key};
+use aya::maps::{Array, HashMap, LpmTrie, MapData, PerCpuArray};
 use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions, Xdp};
 use bridge_common::abi::maps::{self, Limits};
 use bridge_common::abi::{

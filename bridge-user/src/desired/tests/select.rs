@@ -71,7 +71,7 @@ fn ovs_userspace_taps_of_another_bridge_are_not_taken_for_free() {
     let desired = built(&topology(&["*"]), &host, Some(&ovs));
     assert_eq!(names(&desired), ["vnet0"]);
     assert_eq!(desired.slow_path, SlowPathKind::OvsUserspace);
-    assert_eq!(desired.control.flags, abi::LEARNING | abi::USERSPACE_DATAPATH);
+    assert_eq!(desired.control.flags, abi::LEARNING | abi::RESENT_FRAMES);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Design section 1, "Policy first": the egress program.
 
-use bridge_common::abi::{Control, Drop, REFRESH_ETHERTYPE, USERSPACE_DATAPATH, Usage};
+use bridge_common::abi::{Control, Drop, REFRESH_ETHERTYPE, RESENT_FRAMES, Usage};
 use bridge_tests::frame::{Arp, BROADCAST, Eth, ethertype};
 
 use super::{SYN, tcp4, udp4, udp6};
@@ -17,7 +17,7 @@ fn routed(ips: ([u8; 4], [u8; 4])) -> Vec<u8> {
 pub fn cases() -> Vec<Case> {
     let allowed = (IP_LAN, IP_A);
     let denied = (IP_OUT, IP_A);
-    let userspace = |case: Case| case.with(|w| w.control[Control::Flags as usize] |= USERSPACE_DATAPATH);
+    let userspace = |case: Case| case.with(|w| w.control[Control::Flags as usize] |= RESENT_FRAMES);
     let mut cases = vec![
         leaves("came in by a managed port: judged there", PA, PB, udp4(A, B, denied, (1, 2)), Want::Skip),
         leaves("routed by the host from one of our ports, allowed", PA, BR, routed(allowed), Want::Pass),
