@@ -72,11 +72,19 @@ fn bpf_objects() -> Result<Objects> {
         let text = run::run(Command::new(run::find_tool("bpftool")?).args(["-j", kind, "show"]), None)?;
         let listed: Value =
             serde_json::from_str(&text).map_err(|e| Error::Invalid(format!("bpftool {kind} show: {e}")))?;
-        for object in listed.as_array().into_iter().flatten().filter(|o| !held_by_strangers(o)) {
+        for object in listed.as_array().into_iter().flatten().filter(|o| is_ours(o) && !held_by_strangers(o)) {
             objects.insert(format!("{kind} {}", object["id"]), object.to_string());
         }
     }
     Ok(objects)
+}
+
+/// Whether it may be ours: programs and maps by their names, which the kernel cuts after 15 bytes. What else
+/// loads BPF programs on this machine is none of a lab's business.
+fn is_ours(object: &Value) -> bool {
+    let name = object["name"].as_str().unwrap_or_default();
+    let map = bridge_common::abi::maps::ALL.iter().any(|map| map[..map.len().min(15)] == *name);
+    name.starts_with("fastbridge_") || map
 }
 
 /// Whether all holders that bpftool knows are processes that are neither we nor our children.

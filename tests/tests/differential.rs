@@ -105,7 +105,7 @@ fn compare(slow_path: SlowPath, hooks: &[&str], policy: Policy) {
         let dropped: u64 = counters.drops().values().sum();
         eprintln!("{what}: {} left, {forwarded} forwarded, {:?}", seen.total(), counters.drops());
         assert_eq!(dropped, (fed.steps.len() - alone.steps.len()) as u64, "{what}: {:#}", counters.0);
-        let share = if policy == Policy::AllowAll { 4 } else { 8 };
+        let share = if policy == Policy::AllowAll { 6 } else { 12 };
         assert!(forwarded > fed.steps.len() as u64 / share, "{what}: hardly accelerated: {:#}", counters.0);
     }
 }
