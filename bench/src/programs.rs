@@ -16,7 +16,7 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::work;
+use crate::{frames, work};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/bench-ebpf"));
 
@@ -24,8 +24,13 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/be
 const BATCH: u32 = 64;
 
 fn load(target: u32) -> Result<Ebpf> {
+    load_spreading(target, 1, 0)
+}
+
+fn load_spreading(target: u32, flows: u32, sum: u32) -> Result<Ebpf> {
     let mut loader = EbpfLoader::new();
-    loader.override_global("TARGET_IFINDEX", &target, true);
+    loader.override_global("TARGET_IFINDEX", &target, true).override_global("FLOWS", &flows, true);
+    loader.override_global("SUM", &sum, true);
     loader.load(OBJECT).context("the kernel refused the benchmark's programs")
 }
 
@@ -33,9 +38,9 @@ fn index(netns: &Netns, interface: &str) -> Result<u32> {
     netns.ifindex(interface)?.with_context(|| format!("{} has no interface {interface}", netns.name()))
 }
 
-/// An XDP program of ours that redirects to `target`, loaded; the map finds the device in this thread's namespace.
-fn redirecting(target: u32, name: &str) -> Result<Ebpf> {
-    let mut ebpf = load(target)?;
+/// The XDP program `name` of an object, set to redirect to `target` and loaded; the map finds the device in this thread's
+/// namespace.
+fn redirecting(mut ebpf: Ebpf, target: u32, name: &str) -> Result<Ebpf> {
     let map = ebpf.map_mut("TARGET").context("the object has no map TARGET")?;
     DevMap::try_from(map)?.set(0, target, None, 0).context("the target takes no redirected frames")?;
     xdp(&mut ebpf, name)?.load()?;
@@ -46,28 +51,31 @@ fn xdp<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp> {
     Ok(ebpf.program_mut(name).with_context(|| format!("the object has no program {name}"))?.try_into()?)
 }
 
-/// Sends frames out of a machine's `eth0`, as fast as one core can.
+/// Sends one frame out of a machine's `eth0` again and again, as fast as one core can.
 pub(crate) struct Generator {
     ebpf: Ebpf,
+    frame: Vec<u8>,
 }
 
 impl Generator {
-    /// For the machine in `netns`.
-    pub(crate) fn new(netns: &Netns) -> Result<Self> {
+    /// For the machine in `netns`, which spreads the frame over `flows` flows (a power of two) by its source port.
+    pub(crate) fn new(netns: &Netns, frame: Vec<u8>, flows: u32) -> Result<Self> {
         let target = index(netns, "eth0")?;
-        Ok(Self { ebpf: netns.enter(|| redirecting(target, "generate"))?? })
+        let sum = frames::sum_without_port(&frame);
+        let ebpf = netns.enter(|| redirecting(load_spreading(target, flows, sum)?, target, "generate"))??;
+        Ok(Self { ebpf, frame })
     }
 
-    /// Sends `frame` `count` times from core `cpu`, and says how much time of that core it took: what the frames go through on
+    /// Sends the frame `count` times from core `cpu`, and says how much time of that core it took: what the frames go through on
     /// the way runs there too, in the same call or, when there is too much of it, in the core's ksoftirqd.
-    pub(crate) fn send(&mut self, netns: &Netns, cpu: usize, frame: &[u8], count: u32) -> Result<Duration> {
+    pub(crate) fn send(&mut self, netns: &Netns, cpu: usize, count: u32) -> Result<Duration> {
         let program = xdp(&mut self.ebpf, "generate")?;
         netns.enter(|| {
             let mut cores = CpuSet::new();
             cores.set(cpu)?;
             sched_setaffinity(Pid::from_raw(0), &cores)?;
             let attrs = TestRunAttrs::new().xdp_live_frames(BATCH);
-            let options = TestRunOptions { data_in: Some(frame), repeat: count, attrs, ..TestRunOptions::new() };
+            let options = TestRunOptions { data_in: Some(&self.frame), repeat: count, attrs, ..TestRunOptions::new() };
             let before = work::on(cpu)?;
             program.test_run(options).context("BPF_PROG_TEST_RUN with live frames (needs Linux 5.18)")?;
             Ok(work::on(cpu)?.saturating_sub(before))
@@ -117,7 +125,7 @@ impl Bare {
     pub(crate) fn xdp(host: &Netns, from: &str, to: &str) -> Result<Self> {
         let (from, to) = (index(host, from)?, index(host, to)?);
         host.enter(|| {
-            let mut ebpf = redirecting(to, "bare_xdp")?;
+            let mut ebpf = redirecting(load(to)?, to, "bare_xdp")?;
             attach_xdp(&mut ebpf, "bare_xdp", from)?;
             Ok(Self(ebpf))
         })?

@@ -42,6 +42,13 @@ fn no_frame_fares_differently() {
                     same(&Bytes { bytes: &other, ..frame });
                 }
             }
+            for port in [67, 68, 4754, 4789, 6081, 6443, 8472_u16] {
+                for at in [34, 36].into_iter().filter(|at| at + 2 <= step.frame.len()) {
+                    let mut other = step.frame.clone();
+                    other[at..at + 2].copy_from_slice(&port.to_be_bytes());
+                    same(&Bytes { bytes: &other, ..frame });
+                }
+            }
             let longer = [&step.frame[..], &[0; 1600]].concat();
             same(&Bytes { bytes: &longer, ..frame });
         }

@@ -37,9 +37,16 @@ fn like(frame: &[u8]) -> Vec<Vec<u8>> {
         other[at] ^= 1;
         other
     });
+    let ported = [67, 68, 4789, 6443_u16].into_iter().flat_map(|port| {
+        [34, 36].map(|at| {
+            let mut other = frame.to_vec();
+            other.splice(at..at + 2, port.to_be_bytes());
+            other
+        })
+    });
     let longer = [frame, &[0; 1600]].concat();
     // An skb of TestRun that says IPv4 or IPv6 must have its whole header.
-    cuts.chain(changed).chain([longer, frame.to_vec()]).filter(|frame| frame.len() >= 54).collect()
+    cuts.chain(changed).chain(ported).chain([longer, frame.to_vec()]).filter(|frame| frame.len() >= 54).collect()
 }
 
 #[test]

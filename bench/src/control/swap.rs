@@ -46,7 +46,9 @@ pub(super) fn measure(swaps: usize, progress: &Progress, rows: &mut Vec<Row>) ->
     }
     let (a, b) = (lab.machine("m0")?, lab.machine("m1")?);
     let sink = Sink::attach(b.netns())?;
-    let (mut there, mut back) = (Generator::new(a.netns())?, Generator::new(b.netns())?);
+    let frame = frames::udp(a.mac(), b.mac(), frames::FROM, frames::TO);
+    let answer = frames::udp(b.mac(), a.mac(), frames::TO, frames::FROM);
+    let (mut there, mut back) = (Generator::new(a.netns(), frame, 1)?, Generator::new(b.netns(), answer, 1)?);
     let pins = Bpffs::mount()?;
     let control = Control::new(&lab, pins.path())?;
     let topology = |base| Topology { prefixes: PREFIXES, base, ..Topology::default() };
@@ -54,10 +56,9 @@ pub(super) fn measure(swaps: usize, progress: &Progress, rows: &mut Vec<Row>) ->
     let fastbridge = control.start(file.path())?;
     let live = live_words(pins.path())?;
     let cpu = thread::available_parallelism().map_or(0, |cores| cores.get() - 1);
-    back.send(b.netns(), cpu, &frames::udp(b.mac(), a.mac(), frames::TO, frames::FROM), 1)?;
-    let frame = frames::udp(a.mac(), b.mac(), frames::FROM, frames::TO);
-    there.send(a.netns(), cpu, &frame, 1)?;
-    let mut flow = Flow { generator: &mut there, netns: a.netns(), cpu, frame: &frame };
+    back.send(b.netns(), cpu, 1)?;
+    there.send(a.netns(), cpu, 1)?;
+    let mut flow = Flow { generator: &mut there, netns: a.netns(), cpu };
     let (mut times, mut sent) = (Vec::new(), 0);
     let taken = sink.taken()?;
     for swap in 0..swaps {
@@ -116,7 +117,6 @@ struct Flow<'a> {
     generator: &'a mut Generator,
     netns: &'a Netns,
     cpu: usize,
-    frame: &'a [u8],
 }
 
 impl Flow<'_> {
@@ -127,7 +127,7 @@ impl Flow<'_> {
             let sender = scope.spawn(|| -> Result<u64> {
                 let mut sent = 0;
                 while !ended.load(Ordering::Relaxed) {
-                    self.generator.send(self.netns, self.cpu, self.frame, BURST)?;
+                    self.generator.send(self.netns, self.cpu, BURST)?;
                     sent += u64::from(BURST);
                     started.store(true, Ordering::Relaxed);
                     thread::sleep(PAUSE);

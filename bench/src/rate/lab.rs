@@ -72,9 +72,34 @@ impl Which {
     }
 }
 
+/// How many flows a path carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Load {
+    One,
+    /// More than the programs remember decisions for, so that each frame is decided anew.
+    Many,
+}
+
+impl Load {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::One => "1 flow",
+            Self::Many => "16384 flows",
+        }
+    }
+
+    fn flows(self) -> u32 {
+        match self {
+            Self::One => 1,
+            Self::Many => 16_384,
+        }
+    }
+}
+
 struct Path {
     which: Which,
-    there: Generator,
+    one: Generator,
+    many: Generator,
     back: Generator,
     sink: Sink,
     _bare: Option<Bare>,
@@ -129,7 +154,7 @@ impl Paths {
             let path = position(&self.paths, which)?;
             let mut delivered = 0;
             let waited = wait_until("a frame gets through", Duration::from_secs(2), || {
-                delivered = self.send(which, 1).map_or(0, |(delivered, _)| delivered);
+                delivered = self.send(which, Load::One, 1).map_or(0, |(delivered, _)| delivered);
                 delivered > 0
             });
             waited.with_context(|| format!("{}: nothing gets through", self.paths[path].which.name()))?;
@@ -141,22 +166,22 @@ impl Paths {
     pub(super) fn prime(&mut self) -> Result<()> {
         for path in &mut self.paths {
             let [a, b] = path.which.ports();
-            let (a, b) = (self.lab.machine(a)?, self.lab.machine(b)?);
-            path.back.send(b.netns(), self.cpu, &frames::udp(b.mac(), a.mac(), frames::TO, frames::FROM), 1)?;
-            path.there.send(a.netns(), self.cpu, &frames::udp(a.mac(), b.mac(), frames::FROM, frames::TO), 1)?;
+            path.back.send(self.lab.machine(b)?.netns(), self.cpu, 1)?;
+            path.one.send(self.lab.machine(a)?.netns(), self.cpu, 1)?;
         }
         Ok(())
     }
 
     /// Sends `count` frames down a path: how many arrived, and how long it took.
-    pub(super) fn send(&mut self, which: Which, count: u32) -> Result<(u64, Duration)> {
+    pub(super) fn send(&mut self, which: Which, load: Load, count: u32) -> Result<(u64, Duration)> {
         let at = position(&self.paths, which)?;
         let path = &mut self.paths[at];
-        let [a, b] = which.ports();
-        let (a, b) = (self.lab.machine(a)?, self.lab.machine(b)?);
+        let generator = match load {
+            Load::One => &mut path.one,
+            Load::Many => &mut path.many,
+        };
         let before = path.sink.taken()?;
-        let took =
-            path.there.send(a.netns(), self.cpu, &frames::udp(a.mac(), b.mac(), frames::FROM, frames::TO), count)?;
+        let took = generator.send(self.lab.machine(which.ports()[0])?.netns(), self.cpu, count)?;
         Ok((path.sink.taken()? - before, took))
     }
 
@@ -181,14 +206,23 @@ fn path(lab: &Lab, which: Which) -> Result<Path> {
         // NAPI on the host's side too, or it receives no redirected frame.
         host.run("ethtool", &["-K", port, "gro", "on"])?;
     }
-    let (there, back) = (lab.machine(from)?.netns(), lab.machine(to)?.netns());
-    let sink = Sink::attach(back)?;
+    let (a, b) = (lab.machine(from)?, lab.machine(to)?);
+    let there = || frames::udp(a.mac(), b.mac(), frames::FROM, frames::TO);
+    let back = frames::udp(b.mac(), a.mac(), frames::TO, frames::FROM);
+    let sink = Sink::attach(b.netns())?;
     let bare = match which {
         Which::BareXdp => Some(Bare::xdp(host, from, to)?),
         Which::BareTc => Some(Bare::tc(host, from, to)?),
         _ => None,
     };
-    Ok(Path { which, there: Generator::new(there)?, back: Generator::new(back)?, sink, _bare: bare })
+    Ok(Path {
+        which,
+        one: Generator::new(a.netns(), there(), Load::One.flows())?,
+        many: Generator::new(a.netns(), there(), Load::Many.flows())?,
+        back: Generator::new(b.netns(), back, 1)?,
+        sink,
+        _bare: bare,
+    })
 }
 
 #[cfg(test)]

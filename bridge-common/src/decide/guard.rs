@@ -3,7 +3,11 @@
 use super::{Scratch, Tables};
 use crate::{
     abi::{Drop, GuardKey},
-    wire::{Addr, Class, Frame, Ip, Packet, link_layer_option, neighbour_target, proto},
+    wire::{
+        Addr, Class, Frame, Ip, Packet, link_layer_option, neighbour_target,
+        ports::{DHCP_CLIENT, DHCP_SERVER, DHCP6_CLIENT, DHCP6_SERVER},
+        proto,
+    },
 };
 
 /// Checks a frame of a station that is bound to the guarded port `slot`.
@@ -44,10 +48,6 @@ fn arp<T: Tables, F: Frame>(tables: &T, frame: &F, packet: &Packet, key: &mut Gu
     if ethernet_ipv4 && body.sha == packet.source.mac && address { Ok(()) } else { Err(Drop::GuardArp) }
 }
 
-const DHCP_SERVER: u16 = 67;
-const DHCP6_SERVER: u16 = 547;
-const DHCP_CLIENT: u16 = 68;
-const DHCP6_CLIENT: u16 = 546;
 const ICMP_REDIRECT: u8 = 5;
 const ROUTER_SOLICITATION: u8 = 133;
 const ROUTER_ADVERTISEMENT: u8 = 134;

@@ -189,6 +189,8 @@ pub struct Scratch {
     pub(crate) epoch: u64,
     /// The decision holds for a while, whatever the clock says.
     pub(crate) lasting: bool,
+    /// A rule asked for the frame's ports.
+    pub(crate) ports_read: bool,
 }
 
 /// No rule was asked.

@@ -6,7 +6,11 @@ use crate::{
         Control, Drop, L4Data, PAIR_REVERSE_STATEFUL, PolicyMeta, Punt, RULE_ALLOW, RULE_NEEDS_PORTS, RULE_STATEFUL,
         RULE_VALID, RuleWord, STATION_HOST, ZONE_HOST,
     },
-    wire::{Addr, Class, Frame, Ip, is_reserved, proto},
+    wire::{
+        Addr, Class, Frame, Ip, is_reserved,
+        ports::{DHCP_CLIENT, DHCP_SERVER, DHCP6_CLIENT, DHCP6_SERVER},
+        proto,
+    },
 };
 
 /// One live policy generation.
@@ -146,6 +150,7 @@ fn judge_pair<T: Tables, F: Frame>(
     {
         return Ok(Permit { punt: None, rule });
     }
+    scratch.ports_read = pair.class != 0;
     let word = rule_of(tables, live, pair.word, pair.class, scratch.packet.ip.proto, port_of(&scratch.packet.ip));
     let rule = word & 0xffff;
     if word & RULE_VALID == 0 {
@@ -198,11 +203,6 @@ pub(super) fn rule_of<T: Tables>(
     let key = L4Data { class: class.to_be_bytes(), proto, portless, port: port.to_be_bytes(), pad: [0; 2] };
     tables.l4(live.generation, &key).unwrap_or(fallback)
 }
-
-const DHCP_SERVER: u16 = 67;
-const DHCP_CLIENT: u16 = 68;
-const DHCP6_CLIENT: u16 = 546;
-const DHCP6_SERVER: u16 = 547;
 
 /// Traffic without which a segment does not work, which no policy stops.
 #[inline(always)]

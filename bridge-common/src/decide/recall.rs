@@ -2,8 +2,10 @@
 //!
 //! [`remember`] keeps a decision to forward in a small table of this CPU; [`recall`] finds it there, without another look-up. It
 //! gives what [`ingress`](super::ingress) would give, because
-//! * only untagged IPv4 TCP and UDP without options and fragments is remembered, and only where no flow had a say;
-//! * what the decision read from such a frame is compared (addresses, ports, protocol) or judged again (lengths, MTU, checksum);
+//! * only untagged IPv4 TCP and UDP without options and fragments is remembered, and only where neither a flow nor a rule with
+//!   ports had a say: a memo stands for all flows between two stations' addresses;
+//! * what the decision read from such a frame is compared (MACs, addresses, protocol) or judged again (well-known ports, lengths,
+//!   MTU, checksum);
 //! * what it read from tables stands under the epoch: the manager raises it after each change, the programs when a station moves;
 //! * what time changes (heartbeat, ageing, the next note of a station's time) was good for longer than a memo is.
 //!
@@ -29,20 +31,21 @@ const INDEX_BITS: u32 = MEMOS.trailing_zeros();
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memo {
-    head: [u64; 5],
+    head: [u64; 4],
     /// ifindex and hook.
     from: u64,
     epoch: u64,
     ticks: u64,
-    /// Of the pseudo-header; 0 where checksums do not matter.
-    address_sum: u64,
     rule: u32,
     mtu: u32,
     ifindex: u32,
     slot: u16,
     to: u16,
+    /// Of the pseudo-header; 0 where checksums do not matter.
+    address_sum: u16,
+    pad: [u16; 3],
 }
-const _: () = assert!(size_of::<Memo>() == 88 && MEMOS.is_power_of_two());
+const _: () = assert!(size_of::<Memo>() == 80 && MEMOS.is_power_of_two());
 
 /// A frame to forward, as decided before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,8 +76,10 @@ pub fn recall<T: Tables, F: Frame>(tables: &T, frame: &F, ifindex: u32, hook: Ho
     let alike = head.alike();
     let from = origin(ifindex, hook);
     let memo = tables.memo(index(&alike, from))?;
-    let fits = differs(&memo.head, &alike) | (memo.from ^ from) | (memo.epoch ^ epoch(tables));
-    if fits != 0 || tables.ticks().wrapping_sub(memo.ticks) >= TICKS {
+    if memo.from != from || !same(&memo.head, &alike) || memo.epoch != epoch(tables) {
+        return None;
+    }
+    if tables.ticks().wrapping_sub(memo.ticks) >= TICKS || head.may_be_dhcp() {
         return None;
     }
     if frame.metadata_tag().is_some() || frame.is_fragmented_buffer() {
@@ -83,7 +88,8 @@ pub fn recall<T: Tables, F: Frame>(tables: &T, frame: &F, ifindex: u32, hook: Ho
     let len = frame.len();
     let (checksum, length) = head.transport(frame)?;
     let small = len <= memo.mtu.saturating_add(14) || hook == Hook::Tc && frame.is_gso();
-    let whole = memo.address_sum == 0 || is_full_checksum(checksum, memo.address_sum, length);
+    let sum = memo.address_sum;
+    let whole = sum == 0 || !head.may_be_tunnel() && is_full_checksum(checksum, sum, length);
     let Memo { slot, to, ifindex, rule, .. } = *memo;
     if small && whole { Some(Recalled { slot, to, ifindex, len, rule }) } else { None }
 }
@@ -99,11 +105,11 @@ pub fn remember<T: TablesMut, F: Frame>(
     scratch: &Scratch,
 ) {
     let Verdict::Forward { slot: to, ifindex } = decision.verdict else { return };
-    if !scratch.lasting || scratch.epoch == 0 || to == NO_PORT {
+    if !scratch.lasting || scratch.ports_read || scratch.epoch == 0 || to == NO_PORT {
         return;
     }
     let Some(head) = frame.peek::<Head>(0) else { return };
-    if !head.is_common() || frame.metadata_tag().is_some() {
+    if !head.is_common() || head.may_be_dhcp() || frame.metadata_tag().is_some() {
         return;
     }
     let (Some(ingress), Some(egress)) = (tables.port(decision.slot), tables.port(to)) else { return };
@@ -116,12 +122,13 @@ pub fn remember<T: TablesMut, F: Frame>(
             from,
             epoch: scratch.epoch,
             ticks: tables.ticks(),
-            address_sum: if sums { head.address_sum() } else { 0 },
             rule: decision.rule,
             mtu: egress.mtu,
             ifindex,
             slot: decision.slot,
             to,
+            address_sum: if sums { head.address_sum() } else { 0 },
+            pad: [0; 3],
         };
     });
 }
@@ -132,17 +139,17 @@ fn origin(ifindex: u32, hook: Hook) -> u64 {
     u64::from(ifindex) | if hook == Hook::Xdp { 1 << 32 } else { 0 }
 }
 
-/// Not 0 where two heads differ. Comparing arrays would call a function.
+/// Word by word. Comparing arrays would call a function.
 #[inline(always)]
-fn differs(a: &[u64; 5], b: &[u64; 5]) -> u64 {
-    (a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]) | (a[4] ^ b[4])
+fn same(a: &[u64; 4], b: &[u64; 4]) -> bool {
+    a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3]
 }
 
 /// Multiplicative hashing: the high bits of a product depend on all bits of its factor (Knuth, TAOCP 6.4).
 #[inline(always)]
-fn index(head: &[u64; 5], from: u64) -> u32 {
+fn index(head: &[u64; 4], from: u64) -> u32 {
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
     let fold = |hash: u64, word: u64| ((hash >> 29) ^ hash ^ word).wrapping_mul(FACTOR);
-    let hash = fold(fold(head[0] ^ head[3], head[1] ^ head[4]), from ^ head[2]);
+    let hash = fold(fold(head[0] ^ head[3], head[1]), from ^ head[2]);
     (hash >> (64 - INDEX_BITS)) as u32
 }

@@ -3,11 +3,7 @@
 //! With checksum offload a virtual device hands over frames whose TCP or UDP checksum field holds only the folded sum
 //! of the pseudo-header; the rest is metadata, which XDP loses (net/core/xdp.c has no `csum_start`).
 
-use super::{Addr, Ip, proto};
-
-/// UDP ports of tunnels whose *inner* checksum may be a partial one: VXLAN, Linux's old VXLAN, Geneve, GENEVE-over-6081
-/// and VXLAN-GPE's neighbours (design section 3).
-const TUNNELS: [u16; 4] = [4789, 8472, 6081, 4754];
+use super::{Addr, Ip, ports::is_tunnel, proto};
 
 /// Whether a frame from a virtual device surely carries all its checksums: ICMP (summed by its sender in software),
 /// and TCP or UDP with a checksum that is neither zero nor the bare pseudo-header's sum. Others may not.
@@ -19,7 +15,7 @@ pub fn has_full_checksum(ip: &Ip) -> bool {
     match ip.proto {
         proto::ICMP | proto::ICMPV6 => ip.is_icmp(),
         proto::TCP => ip.checksum != 0 && ip.checksum != pseudo_sum(ip),
-        proto::UDP => !TUNNELS.contains(&ip.dport) && ip.checksum != 0 && ip.checksum != pseudo_sum(ip),
+        proto::UDP => !is_tunnel(ip.dport) && ip.checksum != 0 && ip.checksum != pseudo_sum(ip),
         _ => false,
     }
 }
@@ -30,16 +26,22 @@ fn pseudo_sum(ip: &Ip) -> u16 {
     fold(words(&ip.src) + words(&ip.dst) + proto_sum(ip.proto) + length_sum(ip.l4_len))
 }
 
-/// [`has_full_checksum`] of a TCP or UDP `checksum`, host byte order, over `length` bytes between two addresses whose words
-/// and protocol add up to `addresses`.
+/// [`has_full_checksum`] of a TCP or UDP `checksum`, host byte order, over `length` bytes, no tunnel; `addresses` is an
+/// [`address_sum`].
 #[inline(always)]
-pub fn is_full_checksum(checksum: u16, addresses: u64, length: u32) -> bool {
-    checksum != 0 && checksum != fold(addresses + length_sum(length))
+pub fn is_full_checksum(checksum: u16, addresses: u16, length: u32) -> bool {
+    checksum != 0 && checksum != fold(u64::from(addresses) + length_sum(length))
+}
+
+/// The part of the pseudo-header's sum that does not depend on the length: 16 bits as they lie in memory, never 0.
+#[inline(always)]
+pub(super) fn address_sum(src: u32, dst: u32, proto: u8) -> u16 {
+    fold(u64::from(src) + u64::from(dst) + proto_sum(proto)).to_be()
 }
 
 /// What the protocol number adds to the sum.
 #[inline(always)]
-pub(super) fn proto_sum(proto: u8) -> u64 {
+fn proto_sum(proto: u8) -> u64 {
     u64::from(u32::from(proto).to_be())
 }
 

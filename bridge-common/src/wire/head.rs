@@ -2,7 +2,11 @@
 //!
 //! Must agree with [`parse`](super::parse): what is read here is what that would read.
 
-use super::{Frame, Header, checksum, proto};
+use super::{
+    Frame, Header, checksum,
+    ports::{is_tunnel, may_be_dhcp},
+    proto,
+};
 
 /// Bytes 0 to 40: both MACs, ethertype, the IPv4 header, both ports and two bytes more.
 #[derive(Clone, Copy)]
@@ -14,14 +18,15 @@ unsafe impl Header for Head {
 }
 
 /// In each word the bytes that make two frames alike. Left out: TOS, total length, identification, DF and the reserved
-/// flag, TTL, header checksum, and what follows the ports.
+/// flag, TTL, header checksum, and everything behind the addresses.
 const ALIKE: [u64; 5] = [
     u64::MAX,
     u64::from_ne_bytes([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0]),
     u64::from_ne_bytes([0, 0, 0, 0, 0x3f, 0xff, 0, 0xff]),
     u64::from_ne_bytes([0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
-    u64::from_ne_bytes([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0]),
+    u64::from_ne_bytes([0xff, 0xff, 0, 0, 0, 0, 0, 0]),
 ];
+const _: () = assert!(ALIKE[2] & ALIKE[4] == 0, "they share a word");
 /// Ethertype IPv4, version 4, header length 5 words.
 const SHAPE: u64 = u64::from_ne_bytes([0, 0, 0, 0, 0x08, 0x00, 0x45, 0]);
 const SHAPE_BYTES: u64 = u64::from_ne_bytes([0, 0, 0, 0, 0xff, 0xff, 0xff, 0]);
@@ -36,11 +41,31 @@ const UDP_CHECKSUM: u32 = 40;
 const TCP_TAIL: u32 = 46;
 
 impl Head {
-    /// The bytes that make two frames alike, as words.
+    /// The bytes that make two frames alike, as words: MACs, addresses, protocol, what kind of header it is.
     #[inline(always)]
-    pub fn alike(&self) -> [u64; 5] {
+    pub fn alike(&self) -> [u64; 4] {
         let [a, b, c, d, e] = self.0;
-        [a & ALIKE[0], b & ALIKE[1], c & ALIKE[2], d & ALIKE[3], e & ALIKE[4]]
+        [a & ALIKE[0], b & ALIKE[1], c & ALIKE[2] | e & ALIKE[4], d & ALIKE[3]]
+    }
+
+    /// Whether it has one of the ports that are looked at whatever the rules say.
+    #[inline(always)]
+    pub fn may_be_dhcp(&self) -> bool {
+        let (sport, dport) = self.ports();
+        may_be_dhcp(sport, dport)
+    }
+
+    /// See [`is_tunnel`]; of TCP it does not matter.
+    #[inline(always)]
+    pub fn may_be_tunnel(&self) -> bool {
+        is_tunnel(self.ports().1)
+    }
+
+    /// Source and destination port, host byte order.
+    #[inline(always)]
+    fn ports(&self) -> (u16, u16) {
+        let [_, _, a, b, c, d, _, _] = self.0[4].to_ne_bytes();
+        (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))
     }
 
     /// Whether this is what the module is about.
@@ -83,13 +108,13 @@ impl Head {
         Some(u16::from_be(checksum))
     }
 
-    /// The part of the pseudo-header's sum that alike frames share.
+    /// The part of the pseudo-header's sum that alike frames share; never 0.
     #[inline(always)]
-    pub fn address_sum(&self) -> u64 {
+    pub fn address_sum(&self) -> u16 {
         let [_, _, a, b, c, d, e, f] = self.0[3].to_ne_bytes();
         let [g, h, ..] = self.0[4].to_ne_bytes();
         let (src, dst) = (u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h]));
-        u64::from(src) + u64::from(dst) + checksum::proto_sum(self.proto())
+        checksum::address_sum(src, dst, self.proto())
     }
 }
 

@@ -9,6 +9,7 @@ mod head;
 mod ip;
 mod nd;
 mod packet;
+pub mod ports;
 mod quote;
 mod transport;
 

@@ -30,6 +30,7 @@ struct Fake {
     moves: Cell<u64>,
     seen: Cell<u64>,
     beat: Cell<u64>,
+    class: Cell<u16>,
     memo: OnceCell<(u32, Memo)>,
 }
 
@@ -42,6 +43,7 @@ impl Fake {
             moves: Cell::new(0),
             seen: Cell::new(NOW),
             beat: Cell::new(NOW),
+            class: Cell::new(0),
             memo: OnceCell::new(),
         }
     }
@@ -100,7 +102,7 @@ impl Tables for Fake {
         0
     }
     fn pair(&self, _: u32, _: u32) -> Option<Pair> {
-        Some(Pair { word: RULE_VALID | RULE_ALLOW | 3, class: 0, flags: 0 })
+        Some(Pair { word: RULE_VALID | RULE_ALLOW | 3, class: self.class.get(), flags: 0 })
     }
     fn l4(&self, _: u32, _: &L4Data) -> Option<RuleWord> {
         None
@@ -147,6 +149,9 @@ impl TablesMut for Fake {
     }
 }
 
+/// Every port that the decision knows by itself, one that only rules know, and the ends.
+const PORTS: [u16; 11] = [0, 67, 68, 546, 547, 4754, 4789, 6081, 6443, 8472, 65535];
+
 fn frame(proto: u8, len: usize) -> Vec<u8> {
     let mut frame = [&B[..], &A, &[8, 0, 0x45, 0]].concat();
     frame.extend(((len - 14) as u16).to_be_bytes());
@@ -169,7 +174,7 @@ fn agrees(fake: &Fake, frame: &Bytes<'_>, hook: Hook) -> bool {
 
 #[test]
 fn every_frame_near_a_remembered_one_is_judged_as_ingress_judges_it() {
-    let mut recalled = 0;
+    let (mut recalled, mut ported) = (0, 0);
     for (proto, hook) in [(17, Hook::Tc), (17, Hook::Xdp), (6, Hook::Tc), (6, Hook::Xdp)] {
         let origin = frame(proto, 70);
         let fake = Fake::learn_of(&origin, hook);
@@ -180,6 +185,12 @@ fn every_frame_near_a_remembered_one_is_judged_as_ingress_judges_it() {
             for (gso, tag) in [(false, None), (true, None), (false, Some(5))] {
                 recalled += usize::from(agrees(&fake, &Bytes { bytes: &near, gso, tag }, hook));
             }
+        }
+        for (sport, dport) in PORTS.iter().flat_map(|&sport| PORTS.iter().map(move |&dport| (sport, dport))) {
+            let mut other = origin.clone();
+            other[34..36].copy_from_slice(&u16::to_be_bytes(sport));
+            other[36..38].copy_from_slice(&u16::to_be_bytes(dport));
+            ported += usize::from(agrees(&fake, &Bytes::new(&other), hook));
         }
         for len in 0..origin.len() {
             agrees(&fake, &Bytes::new(&origin[..len]), hook);
@@ -196,7 +207,7 @@ fn every_frame_near_a_remembered_one_is_judged_as_ingress_judges_it() {
             }
         }
     }
-    assert!(recalled > 1000, "{recalled}: the test reached too little");
+    assert!(recalled > 1000 && ported > 100, "{recalled}, {ported}: the test reached too little");
 }
 
 #[test]
@@ -232,6 +243,7 @@ fn what_will_change_soon_is_not_remembered() {
     };
     assert!(remembers(&|_| {}));
     assert!(!remembers(&|fake| fake.epoch.set(0)), "nobody would end it");
+    assert!(!remembers(&|fake| fake.class.set(1)), "the next frame may have another port");
     assert!(!remembers(&|fake| fake.seen.set(NOW - 960_000_000)), "the station's time is due in 40 ms");
     assert!(!remembers(&|fake| fake.beat.set(NOW - 4_960_000_000)), "the heartbeat is stale in 40 ms");
 }
