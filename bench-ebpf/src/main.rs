@@ -38,13 +38,21 @@ static TARGET: DevMap<1> = DevMap::new();
 #[unsafe(no_mangle)]
 static TARGET_IFINDEX: u32 = 0;
 
-/// Flows to spread the frames over, a power of two, set at load; 1 leaves the frames alone.
+/// How many different frames there are, a power of two, set at load; 1 leaves the frame alone.
 #[unsafe(no_mangle)]
-static FLOWS: u32 = 1;
+static VARIANTS: u32 = 1;
 
-/// The ones' complement sum of the UDP frame's checksum without its source port, set at load (RFC 1071).
+/// What differs: 0 the UDP source port, 1 the source station (the last words of MAC and address). Set at load.
 #[unsafe(no_mangle)]
-static SUM: u32 = 0;
+static BY_STATION: u32 = 0;
+
+/// The ones' complement sum of the UDP frame's checksum without the word that differs, set at load (RFC 1071).
+#[unsafe(no_mangle)]
+static UDP_SUM: u32 = 0;
+
+/// The same of the IPv4 header's.
+#[unsafe(no_mangle)]
+static IP_SUM: u32 = 0;
 
 /// The frame that is made next.
 #[btf_map]
@@ -53,34 +61,54 @@ static NEXT: PerCpuArray<u32, 1> = PerCpuArray::new();
 /// Run by `BPF_PROG_TEST_RUN` on live frames: each goes out of the machine's interface.
 #[xdp]
 pub fn generate(ctx: XdpContext) -> u32 {
-    // SAFETY: a static of ours, volatile because the loader sets it after compilation.
-    let flows = unsafe { (&raw const FLOWS).read_volatile() };
-    if flows > 1 {
-        spread(&ctx, flows);
+    let variants = global(&raw const VARIANTS);
+    if variants > 1 {
+        vary(&ctx, variants);
     }
     redirect()
 }
 
-const SOURCE_PORT: usize = 14 + 20;
-const CHECKSUM: usize = SOURCE_PORT + 6;
-
-/// Gives each frame the next source port from 1024 on. The kernel uses its pages again, so nothing is read from the frame.
+/// Reads what the loader has set after compilation.
 #[inline(always)]
-fn spread(ctx: &XdpContext, flows: u32) {
+fn global(word: *const u32) -> u32 {
+    // SAFETY: only called for statics of ours.
+    unsafe { word.read_volatile() }
+}
+
+const SOURCE_MAC_END: usize = 10;
+const IP_CHECKSUM: usize = 14 + 10;
+const SOURCE_ADDRESS_END: usize = 14 + 14;
+const SOURCE_PORT: usize = 14 + 20;
+const UDP_CHECKSUM: usize = SOURCE_PORT + 6;
+
+/// Makes each frame the next variant. The kernel uses its pages again, so nothing is read from the frame.
+#[inline(always)]
+fn vary(ctx: &XdpContext, variants: u32) {
     let (data, end) = (ctx.data(), ctx.data_end());
     let Some(next) = NEXT.get_ptr_mut(0) else { return };
-    if data + CHECKSUM + 2 > end {
+    if data + UDP_CHECKSUM + 2 > end {
         return;
     }
-    // SAFETY: this CPU's own word, a static of ours as above, and two words of the frame whose bounds were just checked.
-    unsafe {
+    // SAFETY: this CPU's own word.
+    let word = unsafe {
         *next += 1;
-        let port = 1024 + (*next & (flows - 1));
-        let sum = (&raw const SUM).read_volatile() + port;
-        let sum = (sum & 0xffff) + (sum >> 16);
-        ((data + SOURCE_PORT) as *mut u16).write_unaligned((port as u16).to_be());
-        ((data + CHECKSUM) as *mut u16).write_unaligned((!(sum as u16)).to_be());
+        0x1000 + (*next & (variants - 1))
+    };
+    // SAFETY: a word of the frame, whose bounds were just checked for the last of them.
+    let store = |at: usize, word: u16| unsafe { ((data + at) as *mut u16).write_unaligned(word.to_be()) };
+    if global(&raw const BY_STATION) == 0 {
+        store(SOURCE_PORT, word as u16);
+    } else {
+        store(SOURCE_MAC_END, word as u16);
+        store(SOURCE_ADDRESS_END, word as u16);
+        store(IP_CHECKSUM, checksum(global(&raw const IP_SUM) + word));
     }
+    store(UDP_CHECKSUM, checksum(global(&raw const UDP_SUM) + word));
+}
+
+#[inline(always)]
+fn checksum(sum: u32) -> u16 {
+    !((sum & 0xffff) + (sum >> 16)) as u16
 }
 
 /// The ceiling of every XDP path.
@@ -92,8 +120,8 @@ pub fn bare_xdp(_: XdpContext) -> u32 {
 /// The ceiling of every TC path.
 #[classifier]
 pub fn bare_tc(_: TcContext) -> i32 {
-    // SAFETY: a static of ours, volatile because the loader sets it after compilation; the helper has no preconditions.
-    unsafe { bpf_redirect((&raw const TARGET_IFINDEX).read_volatile(), 0) as i32 }
+    // SAFETY: the helper has no preconditions.
+    unsafe { bpf_redirect(global(&raw const TARGET_IFINDEX), 0) as i32 }
 }
 
 /// Counts and drops.

@@ -12,19 +12,33 @@ pub(crate) const FROM: [u8; 4] = [10, 17, 4, 21];
 /// The other one.
 pub(crate) const TO: [u8; 4] = [10, 17, 4, 22];
 
-/// UDP source port.
-const SOURCE_PORT: u16 = 4000;
-
 /// A UDP frame of 64 bytes with correct checksums.
 pub(crate) fn udp(source: Mac, destination: Mac, from: [u8; 4], to: [u8; 4]) -> Vec<u8> {
     let payload = [0x5a; FRAME_LEN - 14 - 20 - 8];
-    Eth::new(destination, source).ipv4(&Ipv4::new(from, to).carry(&Udp::new(SOURCE_PORT, 5000, &payload)))
+    Eth::new(destination, source).ipv4(&Ipv4::new(from, to).carry(&Udp::new(4000, 5000, &payload)))
 }
 
-/// What a source port is added to for the frame's UDP checksum, as the generator does it (RFC 1624, eqn. 3).
-pub(crate) fn sum_without_port(frame: &[u8]) -> u32 {
-    let checksum = u16::from_be_bytes([frame[40], frame[41]]);
-    u32::from(!checksum) + u32::from(!SOURCE_PORT)
+/// In which the frames of a generator differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Variety {
+    /// All the same.
+    None,
+    /// So many UDP source ports.
+    Flows(u32),
+    /// So many source stations: MAC and address.
+    Stations(u32),
+}
+
+/// The sums of the IPv4 header's and of UDP's checksum without the word that differs, to which the generator adds its own
+/// (RFC 1624, eqn. 3).
+pub(crate) fn sums(frame: &[u8], variety: Variety) -> [u32; 2] {
+    let word = |at: usize| u16::from_be_bytes([frame[at], frame[at + 1]]);
+    let differs = if matches!(variety, Variety::Stations(_)) { 28 } else { 34 };
+    [24, 40].map(|checksum| u32::from(fold(u32::from(!word(checksum)) + u32::from(!word(differs)))))
+}
+
+fn fold(sum: u32) -> u16 {
+    ((sum & 0xffff) + (sum >> 16)) as u16
 }
 
 #[cfg(test)]

@@ -16,7 +16,10 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::{frames, work};
+use crate::{
+    frames::{self, Variety},
+    work,
+};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/bench-ebpf"));
 
@@ -24,13 +27,20 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/be
 const BATCH: u32 = 64;
 
 fn load(target: u32) -> Result<Ebpf> {
-    load_spreading(target, 1, 0)
+    load_varying(target, &[], Variety::None)
 }
 
-fn load_spreading(target: u32, flows: u32, sum: u32) -> Result<Ebpf> {
+fn load_varying(target: u32, frame: &[u8], variety: Variety) -> Result<Ebpf> {
+    let (variants, by_station) = match variety {
+        Variety::None => (1, 0),
+        Variety::Flows(flows) => (flows, 0),
+        Variety::Stations(stations) => (stations, 1),
+    };
+    let [ip, udp] = if variants > 1 { frames::sums(frame, variety) } else { [0; 2] };
     let mut loader = EbpfLoader::new();
-    loader.override_global("TARGET_IFINDEX", &target, true).override_global("FLOWS", &flows, true);
-    loader.override_global("SUM", &sum, true);
+    loader.override_global("TARGET_IFINDEX", &target, true).override_global("VARIANTS", &variants, true);
+    loader.override_global("BY_STATION", &by_station, true);
+    loader.override_global("IP_SUM", &ip, true).override_global("UDP_SUM", &udp, true);
     loader.load(OBJECT).context("the kernel refused the benchmark's programs")
 }
 
@@ -58,11 +68,10 @@ pub(crate) struct Generator {
 }
 
 impl Generator {
-    /// For the machine in `netns`, which spreads the frame over `flows` flows (a power of two) by its source port.
-    pub(crate) fn new(netns: &Netns, frame: Vec<u8>, flows: u32) -> Result<Self> {
+    /// For the machine in `netns`. Numbers in `variety` must be powers of two.
+    pub(crate) fn new(netns: &Netns, frame: Vec<u8>, variety: Variety) -> Result<Self> {
         let target = index(netns, "eth0")?;
-        let sum = frames::sum_without_port(&frame);
-        let ebpf = netns.enter(|| redirecting(load_spreading(target, flows, sum)?, target, "generate"))??;
+        let ebpf = netns.enter(|| redirecting(load_varying(target, &frame, variety)?, target, "generate"))??;
         Ok(Self { ebpf, frame })
     }
 

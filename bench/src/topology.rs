@@ -30,6 +30,8 @@ impl Topology {
             bail!("tests/fixtures/reference.toml has changed: adapt bench/src/topology.rs to it");
         }
         let mut text = REFERENCE.replace(MANAGE, "manage = [\"vnet*\"]");
+        // A generator may play more stations than a guest has.
+        text += "\n[limits]\nstations_per_port = 8192\n";
         for port in &self.xdp {
             text += &format!("\n[[port]]\nmatch = \"{port}\"\nhook = \"xdp\"\n");
         }

@@ -22,7 +22,7 @@ use bridge_tests::{
 use nix::sys::signal::Signal;
 
 use crate::{
-    frames,
+    frames::{self, Variety},
     programs::{Generator, Sink},
     progress::Progress,
     report::{Bound, Row},
@@ -48,7 +48,8 @@ pub(super) fn measure(swaps: usize, progress: &Progress, rows: &mut Vec<Row>) ->
     let sink = Sink::attach(b.netns())?;
     let frame = frames::udp(a.mac(), b.mac(), frames::FROM, frames::TO);
     let answer = frames::udp(b.mac(), a.mac(), frames::TO, frames::FROM);
-    let (mut there, mut back) = (Generator::new(a.netns(), frame, 1)?, Generator::new(b.netns(), answer, 1)?);
+    let (mut there, mut back) =
+        (Generator::new(a.netns(), frame, Variety::None)?, Generator::new(b.netns(), answer, Variety::None)?);
     let pins = Bpffs::mount()?;
     let control = Control::new(&lab, pins.path())?;
     let topology = |base| Topology { prefixes: PREFIXES, base, ..Topology::default() };

@@ -12,7 +12,7 @@ use bridge_tests::{
 use tempfile::NamedTempFile;
 
 use crate::{
-    frames,
+    frames::{self, Variety},
     programs::{Bare, Generator, Sink},
     topology::Topology,
 };
@@ -72,34 +72,40 @@ impl Which {
     }
 }
 
-/// How many flows a path carries.
+/// What a path carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Load {
-    One,
+    OneFlow,
+    /// Between two stations.
+    Flows,
     /// More than the programs remember decisions for, so that each frame is decided anew.
-    Many,
+    Stations,
 }
 
 impl Load {
+    pub(super) const ALL: [Self; 3] = [Self::OneFlow, Self::Flows, Self::Stations];
+
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::One => "1 flow",
-            Self::Many => "16384 flows",
+            Self::OneFlow => "1 flow",
+            Self::Flows => "16384 flows",
+            Self::Stations => "4096 stations",
         }
     }
 
-    fn flows(self) -> u32 {
+    fn variety(self) -> Variety {
         match self {
-            Self::One => 1,
-            Self::Many => 16_384,
+            Self::OneFlow => Variety::None,
+            Self::Flows => Variety::Flows(16_384),
+            Self::Stations => Variety::Stations(4096),
         }
     }
 }
 
 struct Path {
     which: Which,
-    one: Generator,
-    many: Generator,
+    /// In the order of [`Load::ALL`].
+    there: Vec<Generator>,
     back: Generator,
     sink: Sink,
     _bare: Option<Bare>,
@@ -154,7 +160,7 @@ impl Paths {
             let path = position(&self.paths, which)?;
             let mut delivered = 0;
             let waited = wait_until("a frame gets through", Duration::from_secs(2), || {
-                delivered = self.send(which, Load::One, 1).map_or(0, |(delivered, _)| delivered);
+                delivered = self.send(which, Load::OneFlow, 1).map_or(0, |(delivered, _)| delivered);
                 delivered > 0
             });
             waited.with_context(|| format!("{}: nothing gets through", self.paths[path].which.name()))?;
@@ -167,7 +173,7 @@ impl Paths {
         for path in &mut self.paths {
             let [a, b] = path.which.ports();
             path.back.send(self.lab.machine(b)?.netns(), self.cpu, 1)?;
-            path.one.send(self.lab.machine(a)?.netns(), self.cpu, 1)?;
+            path.there[0].send(self.lab.machine(a)?.netns(), self.cpu, 1)?;
         }
         Ok(())
     }
@@ -176,10 +182,7 @@ impl Paths {
     pub(super) fn send(&mut self, which: Which, load: Load, count: u32) -> Result<(u64, Duration)> {
         let at = position(&self.paths, which)?;
         let path = &mut self.paths[at];
-        let generator = match load {
-            Load::One => &mut path.one,
-            Load::Many => &mut path.many,
-        };
+        let generator = &mut path.there[load as usize];
         let before = path.sink.taken()?;
         let took = generator.send(self.lab.machine(which.ports()[0])?.netns(), self.cpu, count)?;
         Ok((path.sink.taken()? - before, took))
@@ -207,7 +210,11 @@ fn path(lab: &Lab, which: Which) -> Result<Path> {
         host.run("ethtool", &["-K", port, "gro", "on"])?;
     }
     let (a, b) = (lab.machine(from)?, lab.machine(to)?);
-    let there = || frames::udp(a.mac(), b.mac(), frames::FROM, frames::TO);
+    let there = Load::ALL.map(|load| {
+        let frame = frames::udp(a.mac(), b.mac(), frames::FROM, frames::TO);
+        Generator::new(a.netns(), frame, load.variety())
+    });
+    let there = there.into_iter().collect::<Result<_>>()?;
     let back = frames::udp(b.mac(), a.mac(), frames::TO, frames::FROM);
     let sink = Sink::attach(b.netns())?;
     let bare = match which {
@@ -215,14 +222,7 @@ fn path(lab: &Lab, which: Which) -> Result<Path> {
         Which::BareTc => Some(Bare::tc(host, from, to)?),
         _ => None,
     };
-    Ok(Path {
-        which,
-        one: Generator::new(a.netns(), there(), Load::One.flows())?,
-        many: Generator::new(a.netns(), there(), Load::Many.flows())?,
-        back: Generator::new(b.netns(), back, 1)?,
-        sink,
-        _bare: bare,
-    })
+    Ok(Path { which, there, back: Generator::new(b.netns(), back, Variety::None)?, sink, _bare: bare })
 }
 
 #[cfg(test)]
