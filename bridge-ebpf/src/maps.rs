@@ -78,17 +78,17 @@ pub enum Space {
     Egress,
 }
 
-/// This CPU's scratch space of a hook, all zeros. `None` cannot happen, but the verifier wants to see it handled.
+/// This CPU's scratch space of a hook, fresh. `None` cannot happen, but the verifier wants to see it handled.
 #[inline(always)]
 pub fn scratch(space: Space) -> Option<&'static mut Scratch> {
     let scratch = SCRATCH.get_ptr_mut(space as u32)?;
     let words = scratch.cast::<u64>();
-    for word in 0..size_of::<Scratch>() / 8 {
+    for word in 0..Scratch::FRESH / 8 {
         // SAFETY: inside the element. Volatile, or the compiler calls memset, which loops over bytes.
         unsafe { words.add(word).write_volatile(0) };
     }
-    // SAFETY: programs of one kind do not nest on a CPU: the kernel runs them with bottom halves disabled. All zeros is
-    // `Scratch::default()`.
+    // SAFETY: programs of one kind do not nest on a CPU: the kernel runs them with bottom halves disabled. The rest
+    // holds what an earlier frame left: values of its types, or the zeros that the map began with.
     Some(unsafe { &mut *scratch })
 }
 

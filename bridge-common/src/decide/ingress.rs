@@ -1,25 +1,36 @@
 //! The decision for a frame that enters the bridge through a managed port.
 
 use super::{
-    Decision, Hook, LearnOp, NO_RULE, Scratch, Tables, Verdict, forward, guard, learn,
+    Decision, Hook, LearnOp, NO_RULE, Scratch, Tables, Verdict, forward, guard,
+    learn::{self, Clock},
     policy::{self, Live, Permit, Side},
     recall,
 };
 use crate::{
     abi::{
-        Drop, NO_PORT, PORT_ELIGIBLE, PORT_GUARD, PORT_MEMBER, PORT_RUNNING, PORT_TC_BEHIND, Port, Punt, STATION_HOST,
-        STATION_STATIC, Station,
+        Drop, NO_PORT, PORT_ELIGIBLE, PORT_GUARD, PORT_MEMBER, PORT_RUNNING, PORT_TC_BEHIND, PORT_VIRTUAL, Port, Punt,
+        STATION_HOST, STATION_STATIC, Station,
     },
     wire::{Frame, parse_into},
 };
 
-/// Decides what happens to `frame`, which came in through the interface `ifindex`. `scratch` must be a default one.
+/// Where a frame is, and when.
+pub(super) struct At<'a> {
+    pub(super) hook: Hook,
+    pub(super) slot: u16,
+    pub(super) port: &'a Port,
+    pub(super) clock: Clock,
+}
+
+/// Decides what happens to `frame`, which came in through the interface `ifindex`. `scratch` must be a fresh one; `epoch` is
+/// [`recall::epoch`], read before anything else: what changes after that raises it.
 #[inline(always)]
 pub fn ingress<T: Tables, F: Frame>(
     tables: &T,
     frame: &F,
     ifindex: u32,
     hook: Hook,
+    epoch: u64,
     scratch: &mut Scratch,
 ) -> Decision {
     let mut decision = Decision {
@@ -29,8 +40,7 @@ pub fn ingress<T: Tables, F: Frame>(
         len: frame.len() + if frame.metadata_tag().is_some() { 4 } else { 0 },
         rule: NO_RULE,
     };
-    // Before anything else is read: what changes after this raises it.
-    scratch.epoch = recall::epoch(tables);
+    scratch.hold.epoch = epoch;
     let Some(slot) = tables.slot(ifindex) else { return decision };
     let Some(port) = tables.port(slot) else { return decision };
     decision.slot = slot;
@@ -102,13 +112,13 @@ fn allowed<T: Tables, F: Frame>(
     known: Station,
     permit: Permit,
 ) -> Verdict {
-    let Scratch { packet, learn: learned, key, lasting, .. } = scratch;
+    let Scratch { packet, learn: learned, hold, .. } = scratch;
     let packet = &*packet;
-    let now = tables.now_ns();
+    let clock = Clock::read(tables);
     let teaches = learn::teaches(packet) && port.is(PORT_ELIGIBLE);
     let mut source_punt = None;
     if teaches {
-        (*learned, source_punt) = learn::source(tables, packet, port, slot, known, now);
+        (*learned, source_punt) = learn::source(tables, packet, port, slot, known, clock);
     } else {
         *learned = learn::distrust(packet, slot, known);
     }
@@ -117,15 +127,13 @@ fn allowed<T: Tables, F: Frame>(
     if let Some(reason) = permit.punt.or(tagged).or(ineligible).or(source_punt) {
         return Verdict::Punt(reason);
     }
-    if !forward::manager_alive(tables, now) {
+    let manager_until = forward::manager_until(tables);
+    if clock.is_past(manager_until) {
         return Verdict::Punt(Punt::NoManager);
     }
-    let verdict = forward::destination(tables, frame, packet, port, slot, hook, now, lasting);
-    let later = now + recall::LASTS_NS;
-    // A key is there if a flow was asked.
-    *lasting &= key.family == 0
-        && learned.op == LearnOp::Keep
-        && !learn::is_due(tables, &known, later)
-        && forward::manager_alive(tables, later);
+    hold.until = if learned.op == LearnOp::Keep { manager_until.min(learn::quiet_until(clock, &known)) } else { 0 };
+    hold.sums = hook == Hook::Xdp && port.is(PORT_VIRTUAL);
+    let verdict = forward::destination(tables, frame, packet, &At { hook, slot, port, clock }, hold);
+    hold.lasting = clock.now + recall::LASTS_NS < hold.until;
     verdict
 }

@@ -17,12 +17,12 @@ pub(super) fn source<T: Tables>(
     port: &Port,
     slot: u16,
     known: Station,
-    now: u64,
+    clock: Clock,
 ) -> (Learn, Option<Punt>) {
     if is_group(&packet.source.mac) || packet.source.mac == [0; 6] {
         return (Learn::default(), Some(Punt::BadSourceMac));
     }
-    let seen_here = Station { seen_ns: now, port: slot, flags: known.flags & !STATION_ABSENT, pad: 0 };
+    let seen_here = Station { seen_ns: clock.now, port: slot, flags: known.flags & !STATION_ABSENT, pad: 0 };
     if known.is(STATION_ABSENT) {
         return add(tables, port, slot, seen_here);
     }
@@ -30,8 +30,8 @@ pub(super) fn source<T: Tables>(
     if known.is_learned() && known.port != slot {
         return (update, Some(Punt::StationMoved));
     }
-    let aged = is_aged(tables, &known, now);
-    let learn = if aged || now.wrapping_sub(known.seen_ns) >= TOUCH_NS { update } else { Learn::default() };
+    let aged = clock.is_past(clock.expiry(&known));
+    let learn = if aged || clock.now.wrapping_sub(known.seen_ns) >= TOUCH_NS { update } else { Learn::default() };
     // An aged entry, or a static one not seen yet: the slow path has to learn it (again) first.
     (learn, if aged { Some(Punt::UnknownSource) } else { None })
 }
@@ -64,17 +64,39 @@ pub(super) fn teaches(packet: &Packet) -> bool {
     !packet.tagged && !is_reserved(&packet.destination.mac)
 }
 
-/// Whether a frame at `now` would change or doubt what is known of its source.
+/// Until when a frame from this station changes and doubts nothing.
 #[inline(always)]
-pub(super) fn is_due<T: Tables>(tables: &T, known: &Station, now: u64) -> bool {
-    now.wrapping_sub(known.seen_ns) >= TOUCH_NS || is_aged(tables, known, now)
+pub(super) fn quiet_until(clock: Clock, known: &Station) -> u64 {
+    known.seen_ns.saturating_add(TOUCH_NS).min(clock.expiry(known))
 }
 
-/// Whether a station is too old, or was never seen, to be believed. Static ones do not age.
-#[inline(always)]
-pub(super) fn is_aged<T: Tables>(tables: &T, station: &Station, now: u64) -> bool {
-    if station.seen_ns == 0 {
-        return true;
+/// The time, and how long a station is believed: both read once for each frame.
+#[derive(Clone, Copy)]
+pub(super) struct Clock {
+    pub(super) now: u64,
+    ageing: u64,
+}
+
+impl Clock {
+    #[inline(always)]
+    pub(super) fn read<T: Tables>(tables: &T) -> Self {
+        Self { now: tables.now_ns(), ageing: tables.control(Control::AgeingNs) }
     }
-    station.flags & STATION_STATIC == 0 && now.saturating_sub(station.seen_ns) >= tables.control(Control::AgeingNs)
+
+    /// When a station is no longer believed. Static ones do not age; one that was never seen is not believed yet.
+    #[inline(always)]
+    pub(super) fn expiry(self, station: &Station) -> u64 {
+        if station.seen_ns == 0 {
+            0
+        } else if station.is(STATION_STATIC) {
+            u64::MAX
+        } else {
+            station.seen_ns.saturating_add(self.ageing)
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn is_past(self, end: u64) -> bool {
+        self.now >= end
+    }
 }

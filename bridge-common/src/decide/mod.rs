@@ -16,10 +16,12 @@ mod policy;
 mod recall;
 mod settle;
 
+use ingress::At;
+
 pub use commit::commit;
 pub use egress::{egress, judged_at_ingress};
 pub use ingress::ingress;
-pub use recall::{Memo, Recalled, recall, remember};
+pub use recall::{Memo, Recalled, epoch, recall, remember};
 pub use settle::{counted, settle, settle_egress};
 
 use crate::{
@@ -155,6 +157,7 @@ pub enum FlowOp {
 }
 
 /// A change of one flow.
+#[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FlowChange {
     /// What to do.
@@ -166,8 +169,8 @@ pub struct FlowChange {
 }
 
 /// Room for one frame's parsed header and keys: a BPF stack of 512 bytes has none, so that the programs keep it in a
-/// per-CPU map; the verifier follows no values there, so that its states stay few. [`ingress`] and [`egress`] take a default one (all bytes zero) and leave the changes
-/// of station and flow in it.
+/// per-CPU map; the verifier follows no values there, so that its states stay few. [`ingress`] and [`egress`] take a fresh one,
+/// of which the first [`Scratch::FRESH`] bytes are zero, and leave the changes of station and flow in it.
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Scratch {
@@ -175,22 +178,53 @@ pub struct Scratch {
     pub packet: Packet,
     /// What becomes of the source station.
     pub learn: Learn,
-    /// What becomes of a flow.
-    pub flow: FlowChange,
     /// The source is in no zone, which people should know.
     pub(crate) zoneless: bool,
+    /// Whether, and for how long, the decision may be remembered.
+    pub(crate) hold: Hold,
+    /// What becomes of a flow: fresh up to its `op`.
+    pub flow: FlowChange,
     /// The flow that is looked up.
     pub(crate) key: FlowKey,
     /// The packet that an ICMP error quotes.
     pub(crate) inner: Ip,
     /// The address that the guard is asked about.
     pub(crate) guard: GuardKey,
+}
+
+impl Scratch {
+    /// Bytes that must be zero at first, whole words. What follows is written before it is read.
+    pub const FRESH: usize = core::mem::offset_of!(Scratch, flow) + 8;
+
+    /// Fresh for one frame, but with something left from another one behind [`Scratch::FRESH`]: for tests.
+    #[must_use]
+    pub fn used() -> Self {
+        let key = FlowKey { src: [0xa5; 16], dst: [0xa5; 16], sport: 1, dport: 2, proto: 6, family: 4, pad: 0 };
+        let flow = Flow { seen_ns: u64::MAX, generation: 1, rule: 1, port: 1, state: 7, pad: 0 };
+        let addr = crate::wire::Addr([0xa5; 16]);
+        let inner = Ip { src: addr, dst: addr, family: 6, proto: 6, later_fragment: true, sport: 3, ..Ip::default() };
+        let guard = GuardKey { addr: [0xa5; 16], mac: [0xa5; 6], port: 9, family: 6 };
+        Self { flow: FlowChange { op: FlowOp::Keep, key, flow }, key, inner, guard, ..Self::default() }
+    }
+}
+const _: () = assert!(Scratch::FRESH.is_multiple_of(8) && core::mem::offset_of!(FlowChange, op) == 0);
+
+/// What a decision to forward rests on.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Hold {
     /// Under what the tables were read, see `recall`.
     pub(crate) epoch: u64,
-    /// The decision holds for a while, whatever the clock says.
-    pub(crate) lasting: bool,
-    /// A rule asked for the frame's ports.
+    /// When time alone changes it.
+    pub(crate) until: u64,
+    /// MTU of the egress port.
+    pub(crate) mtu: u32,
+    /// Checksums matter.
+    pub(crate) sums: bool,
+    /// A rule or a flow asked for the frame's ports.
     pub(crate) ports_read: bool,
+    /// `until` is late enough.
+    pub(crate) lasting: bool,
 }
 
 /// No rule was asked.

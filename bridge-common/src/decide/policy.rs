@@ -144,13 +144,13 @@ fn judge_pair<T: Tables, F: Frame>(
     let Some(pair) = pair(tables, live, from, to) else {
         return Err(Denial::unjudged(Drop::NotReady));
     };
-    if live.meta.stateful
-        && (pair.flags & PAIR_REVERSE_STATEFUL != 0 || scratch.packet.ip.is_icmp())
-        && let Some(rule) = flow::passes(tables, frame, live, scratch)
-    {
-        return Ok(Permit { punt: None, rule });
+    scratch.hold.ports_read = pair.class != 0;
+    if live.meta.stateful && (pair.flags & PAIR_REVERSE_STATEFUL != 0 || scratch.packet.ip.is_icmp()) {
+        scratch.hold.ports_read = true;
+        if let Some(rule) = flow::passes(tables, frame, live, scratch) {
+            return Ok(Permit { punt: None, rule });
+        }
     }
-    scratch.ports_read = pair.class != 0;
     let word = rule_of(tables, live, pair.word, pair.class, scratch.packet.ip.proto, port_of(&scratch.packet.ip));
     let rule = word & 0xffff;
     if word & RULE_VALID == 0 {
@@ -163,6 +163,7 @@ fn judge_pair<T: Tables, F: Frame>(
         return Err(Denial { reason: Drop::Policy, rule });
     }
     if word & RULE_STATEFUL != 0 {
+        scratch.hold.ports_read = true;
         let opening = flow::Opening { generation: live.generation, rule: rule as u16, slot };
         if !flow::open(tables, opening, scratch) {
             return Err(Denial { reason: Drop::FlowTableFull, rule });

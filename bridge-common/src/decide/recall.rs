@@ -14,9 +14,9 @@
 #[cfg(test)]
 mod tests;
 
-use super::{Decision, Hook, Scratch, Tables, TablesMut, Verdict};
+use super::{Decision, Hold, Hook, Scratch, Tables, TablesMut, Verdict};
 use crate::{
-    abi::{Control, NO_PORT, PORT_VIRTUAL, maps::MEMOS},
+    abi::{Control, NO_PORT, maps::MEMOS},
     wire::{Frame, Head, is_full_checksum},
 };
 
@@ -64,19 +64,19 @@ pub struct Recalled {
 
 /// Under what tables are read: the manager's and the programs' own count of changes; 0 = remember nothing.
 #[inline(always)]
-pub(super) fn epoch<T: Tables>(tables: &T) -> u64 {
+pub fn epoch<T: Tables>(tables: &T) -> u64 {
     let managers = tables.control(Control::Epoch);
     if managers == 0 { 0 } else { managers << 32 | tables.control(Control::Moves) & 0xffff_ffff }
 }
 
 /// The decision for a frame like this one, if it was to forward and still holds.
 #[inline(always)]
-pub fn recall<T: Tables, F: Frame>(tables: &T, frame: &F, ifindex: u32, hook: Hook) -> Option<Recalled> {
+pub fn recall<T: Tables, F: Frame>(tables: &T, frame: &F, ifindex: u32, hook: Hook, epoch: u64) -> Option<Recalled> {
     let head: Head = frame.peek(0)?;
     let alike = head.alike();
     let from = origin(ifindex, hook);
     let memo = tables.memo(index(&alike, from))?;
-    if memo.from != from || !same(&memo.head, &alike) || memo.epoch != epoch(tables) {
+    if memo.from != from || !same(&memo.head, &alike) || memo.epoch != epoch {
         return None;
     }
     if tables.ticks().wrapping_sub(memo.ticks) >= TICKS || head.may_be_dhcp() {
@@ -105,25 +105,24 @@ pub fn remember<T: TablesMut, F: Frame>(
     scratch: &Scratch,
 ) {
     let Verdict::Forward { slot: to, ifindex } = decision.verdict else { return };
-    if !scratch.lasting || scratch.ports_read || scratch.epoch == 0 || to == NO_PORT {
+    let Hold { epoch, mtu, sums, ports_read, lasting, .. } = scratch.hold;
+    if !lasting || ports_read || epoch == 0 || to == NO_PORT {
         return;
     }
     let Some(head) = frame.peek::<Head>(0) else { return };
     if !head.is_common() || head.may_be_dhcp() || frame.metadata_tag().is_some() {
         return;
     }
-    let (Some(ingress), Some(egress)) = (tables.port(decision.slot), tables.port(to)) else { return };
     let alike = head.alike();
     let from = origin(from, hook);
-    let sums = hook == Hook::Xdp && ingress.is(PORT_VIRTUAL);
     tables.edit_memo(index(&alike, from), |memo| {
         *memo = Memo {
             head: alike,
             from,
-            epoch: scratch.epoch,
+            epoch,
             ticks: tables.ticks(),
             rule: decision.rule,
-            mtu: egress.mtu,
+            mtu,
             ifindex,
             slot: decision.slot,
             to,

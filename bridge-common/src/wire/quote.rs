@@ -20,6 +20,8 @@ pub fn quoted<F: Frame>(frame: &F, ip: &Ip, inner: &mut Ip) -> bool {
     if !is_error(ip) || ip.l4 > MAX_OFFSET || ip.l4_len < 8 {
         return false;
     }
+    // It may hold an earlier frame's.
+    *inner = Ip::default();
     read(frame, ip, inner).is_some()
 }
 

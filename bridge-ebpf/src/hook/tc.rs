@@ -8,7 +8,9 @@ use aya_ebpf::{
 };
 use bridge_common::{
     abi::Counted,
-    decide::{Hook, Verdict, counted, egress, ingress, judged_at_ingress, recall, remember, settle, settle_egress},
+    decide::{
+        Hook, Verdict, counted, egress, epoch, ingress, judged_at_ingress, recall, remember, settle, settle_egress,
+    },
 };
 
 use crate::{
@@ -26,7 +28,8 @@ const NEXT: i32 = TC_ACT_UNSPEC;
 pub fn fastbridge_in(ctx: TcContext) -> i32 {
     // SAFETY: the context is the kernel's own.
     let ifindex = unsafe { (*ctx.skb.skb).ifindex };
-    if let Some(known) = recall(&Maps, &SkbFrame::new(&ctx), ifindex, Hook::Tc) {
+    let epoch = epoch(&Maps);
+    if let Some(known) = recall(&Maps, &SkbFrame::new(&ctx), ifindex, Hook::Tc, epoch) {
         account(&ctx, known.slot, Counted::Forward, known.rule, known.len);
         // SAFETY: as below.
         return unsafe { bpf_redirect(known.ifindex, 0) as i32 };
@@ -35,7 +38,7 @@ pub fn fastbridge_in(ctx: TcContext) -> i32 {
     // Anew: with the pointers of before, what `recall` found out about the frame would stay with the verifier, which would
     // follow every way out of it through all that comes.
     let frame = SkbFrame::new(&ctx);
-    let decision = ingress(&Maps, &frame, ifindex, Hook::Tc, scratch);
+    let decision = ingress(&Maps, &frame, ifindex, Hook::Tc, epoch, scratch);
     let verdict = settle(&Maps, &decision, scratch);
     remember(&Maps, &frame, ifindex, Hook::Tc, &decision, scratch);
     account(&ctx, decision.slot, counted(verdict), decision.rule, decision.len);

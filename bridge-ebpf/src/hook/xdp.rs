@@ -3,7 +3,7 @@
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 use bridge_common::{
     abi::{Counted, Punt},
-    decide::{Hook, Verdict, counted, ingress, recall, remember, settle},
+    decide::{Hook, Verdict, counted, epoch, ingress, recall, remember, settle},
 };
 
 use crate::{
@@ -17,7 +17,8 @@ use crate::{
 #[xdp(frags)]
 pub fn fastbridge_xdp(ctx: XdpContext) -> u32 {
     let ifindex = ctx.ingress_ifindex() as u32;
-    if let Some(known) = recall(&Maps, &XdpFrame::new(&ctx), ifindex, Hook::Xdp)
+    let epoch = epoch(&Maps);
+    if let Some(known) = recall(&Maps, &XdpFrame::new(&ctx), ifindex, Hook::Xdp, epoch)
         && let Ok(action) = redirect(known.to)
     {
         account(&ctx, known.slot, Counted::Forward, known.rule, known.len);
@@ -26,7 +27,7 @@ pub fn fastbridge_xdp(ctx: XdpContext) -> u32 {
     let Some(scratch) = scratch(Space::Xdp) else { return xdp_action::XDP_DROP };
     // Anew, for the verifier's sake, as in the TC program.
     let frame = XdpFrame::new(&ctx);
-    let decision = ingress(&Maps, &frame, ifindex, Hook::Xdp, scratch);
+    let decision = ingress(&Maps, &frame, ifindex, Hook::Xdp, epoch, scratch);
     if decision.left_to_tc {
         return xdp_action::XDP_PASS;
     }

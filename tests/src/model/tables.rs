@@ -7,7 +7,7 @@ use bridge_common::abi::{
     ZoneEntry, Zoneless, maps::MEMOS,
 };
 use bridge_common::decide::{
-    Decision, EgressDecision, Hook, Memo, Scratch, Tables, TablesMut, Verdict, counted, egress, ingress, recall,
+    Decision, EgressDecision, Hook, Memo, Scratch, Tables, TablesMut, Verdict, counted, egress, epoch, ingress, recall,
     remember, settle, settle_egress,
 };
 use bridge_common::wire::Frame;
@@ -69,7 +69,8 @@ impl HostTables {
 
     /// As the XDP or TC ingress program: decides, carries out, counts.
     pub fn ingress<F: Frame>(&self, frame: &F, ifindex: u32, hook: Hook) -> (Decision, Action) {
-        if let Some(known) = recall(self, frame, ifindex, hook)
+        let epoch = epoch(self);
+        if let Some(known) = recall(self, frame, ifindex, hook, epoch)
             && (hook == Hook::Tc || self.setup.borrow().targets.contains(&known.to))
         {
             self.counts.borrow_mut().count(known.slot, Counted::Forward, known.rule, known.len);
@@ -77,8 +78,8 @@ impl HostTables {
             let (slot, len, rule) = (known.slot, known.len, known.rule);
             return (Decision { verdict, slot, left_to_tc: false, len, rule }, Action::Redirect(known.ifindex));
         }
-        let mut scratch = Scratch::default();
-        let decision = ingress(self, frame, ifindex, hook, &mut scratch);
+        let mut scratch = Scratch::used();
+        let decision = ingress(self, frame, ifindex, hook, epoch, &mut scratch);
         if decision.left_to_tc {
             return (decision, Action::Pass);
         }
@@ -100,7 +101,7 @@ impl HostTables {
 
     /// As the egress program: decides, carries out, counts.
     pub fn egress<F: Frame>(&self, frame: &F, ifindex: u32, ingress_ifindex: u32) -> (EgressDecision, Action) {
-        let mut scratch = Scratch::default();
+        let mut scratch = Scratch::used();
         let decision = egress(self, frame, ifindex, ingress_ifindex, &mut scratch);
         let Some(outcome) = settle_egress(self, &decision, &scratch) else { return (decision, Action::Pass) };
         self.counts.borrow_mut().count(decision.slot, outcome, decision.rule, decision.len);

@@ -10,8 +10,9 @@ use std::{
 use super::*;
 use crate::{
     abi::{
-        Flow, FlowKey, GuardKey, L4Data, LEARNING, PORT_ELIGIBLE, PORT_MEMBER, PORT_RUNNING, PORT_XDP_TARGET, Pair,
-        PolicyMeta, Port, RULE_ALLOW, RULE_VALID, RuleWord, Station, StationKey, Usage, ZoneEntry,
+        Flow, FlowKey, GuardKey, L4Data, LEARNING, PORT_ELIGIBLE, PORT_MEMBER, PORT_RUNNING, PORT_VIRTUAL,
+        PORT_XDP_TARGET, Pair, PolicyMeta, Port, RULE_ALLOW, RULE_VALID, RuleWord, Station, StationKey, Usage,
+        ZoneEntry,
     },
     decide::{Verdict, ingress, settle},
     wire::Bytes,
@@ -50,8 +51,8 @@ impl Fake {
 
     /// What the hook would do with a frame that is not recalled.
     fn decide(&self, frame: &Bytes<'_>, hook: Hook) -> (Decision, Scratch) {
-        let mut scratch = Scratch::default();
-        let decision = ingress(self, frame, 11, hook, &mut scratch);
+        let mut scratch = Scratch::used();
+        let decision = ingress(self, frame, 11, hook, epoch(self), &mut scratch);
         (decision, scratch)
     }
 
@@ -164,7 +165,7 @@ fn frame(proto: u8, len: usize) -> Vec<u8> {
 
 /// Recalled or not, the answer is that of `ingress`.
 fn agrees(fake: &Fake, frame: &Bytes<'_>, hook: Hook) -> bool {
-    let Some(recalled) = recall(fake, frame, 11, hook) else { return false };
+    let Some(recalled) = recall(fake, frame, 11, hook, epoch(fake)) else { return false };
     let (decision, scratch) = fake.decide(frame, hook);
     assert_eq!(decision.verdict, Verdict::Forward { slot: recalled.to, ifindex: recalled.ifindex }, "{frame:?}");
     assert_eq!((decision.slot, decision.rule, decision.len), (recalled.slot, recalled.rule, recalled.len), "{frame:?}");
@@ -216,7 +217,7 @@ fn changes_and_time_end_a_memo() {
     let recalls = |change: &dyn Fn(&Fake)| {
         let fake = Fake::learn_of(&origin, Hook::Tc);
         change(&fake);
-        recall(&fake, &Bytes::new(&origin), 11, Hook::Tc).is_some()
+        recall(&fake, &Bytes::new(&origin), 11, Hook::Tc, epoch(&fake)).is_some()
     };
     assert!(recalls(&|_| {}));
     assert!(recalls(&|fake| fake.ticks.set(7 + TICKS - 1)));
@@ -225,8 +226,8 @@ fn changes_and_time_end_a_memo() {
     assert!(!recalls(&|fake| fake.epoch.set(0)));
     assert!(!recalls(&|fake| fake.raise_moves()));
     let fake = Fake::learn_of(&origin, Hook::Tc);
-    assert!(recall(&fake, &Bytes::new(&origin), 12, Hook::Tc).is_none());
-    assert!(recall(&fake, &Bytes::new(&origin), 11, Hook::Xdp).is_none());
+    assert!(recall(&fake, &Bytes::new(&origin), 12, Hook::Tc, epoch(&fake)).is_none());
+    assert!(recall(&fake, &Bytes::new(&origin), 11, Hook::Xdp, epoch(&fake)).is_none());
 }
 
 #[test]
