@@ -2,7 +2,7 @@
 //!
 //! Attached programs go when their object is dropped. Must not: attach outside a lab's namespace.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use aya::{
@@ -154,4 +154,22 @@ impl Bare {
             Ok(Self(ebpf))
         })?
     }
+}
+
+/// How long it takes to attach a bare program at ingress and egress of each of the host's `ports`, and nothing else.
+pub(crate) fn attach_bare_tc(host: &Netns, ports: &[String]) -> Result<Duration> {
+    host.enter(|| {
+        let mut ebpf = load(0)?;
+        let program = ebpf.program_mut("bare_tc").context("the object has no program bare_tc")?;
+        let program: &mut SchedClassifier = program.try_into()?;
+        program.load()?;
+        let start = Instant::now();
+        for port in ports {
+            for direction in [TcAttachType::Ingress, TcAttachType::Egress] {
+                let options = TcAttachOptions::TcxOrder(LinkOrder::default());
+                program.attach_with_options(port.as_str(), direction, options).context("cannot attach bare_tc")?;
+            }
+        }
+        Ok(start.elapsed())
+    })?
 }
