@@ -174,13 +174,6 @@ fn ovs_userspace_equals_itself() {
     leaving_nothing(|| consistent(SlowPath::OvsUserspace, 2_000));
 }
 
-/// The full size; takes a minute or so. `cargo test -p bridge-tests --test lab_self -- --ignored`
-#[test]
-#[ignore = "full size: run it when the engine or a slow path changes"]
-fn each_slow_path_equals_itself_over_ten_thousand_frames() {
-    leaving_nothing(|| SlowPath::ALL.into_iter().for_each(|slow_path| consistent(slow_path, 10_000)));
-}
-
 #[test]
 fn a_lab_that_panics_leaves_nothing() {
     leaving_nothing(|| {
