@@ -39,6 +39,9 @@ pub const LAYOUT: [usize; 14] = [
     control::SLOTS as usize,
 ];
 
+/// Names of the programs: XDP ingress, TC ingress, TC egress. What bears one of them is ours.
+pub const PROGRAMS: [&str; 3] = ["fastbridge_xdp", "fastbridge_in", "fastbridge_out"];
+
 /// Raised by hand when a field changes its meaning but not its size.
 const LAYOUT_VERSION: usize = 1;
 

@@ -5,6 +5,7 @@
 mod clsact;
 mod error;
 pub mod executor;
+pub mod foreign;
 mod links;
 pub mod maps;
 pub mod notes;

@@ -7,7 +7,7 @@ use aya::{
     programs::{ProgramError, SchedClassifier, Xdp},
 };
 use bridge_common::abi::{
-    Flow, LAYOUT,
+    Flow, LAYOUT, PROGRAMS,
     maps::{self, HOST_ADDRESSES, Limits},
 };
 use thiserror::Error;
@@ -15,11 +15,11 @@ use thiserror::Error;
 use super::error::told;
 
 /// Name of the XDP ingress program.
-pub const XDP: &str = "fastbridge_xdp";
+pub const XDP: &str = PROGRAMS[0];
 /// Name of the TC ingress program.
-pub const TC_IN: &str = "fastbridge_in";
+pub const TC_IN: &str = PROGRAMS[1];
 /// Name of the TC egress program.
-pub const TC_OUT: &str = "fastbridge_out";
+pub const TC_OUT: &str = PROGRAMS[2];
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/fastbridge-ebpf"));
 

@@ -8,7 +8,7 @@ use bridge_common::abi;
 use super::bridge::{Found, View};
 use super::member::{Membership, bypasses_hooks};
 use super::port::Patterns;
-use super::{ControlWords, Desired, DesiredError, DesiredPort, SlowPathKind, Unpoliced, port, station};
+use super::{ControlWords, Desired, DesiredError, DesiredPort, SlowPathKind, Unpoliced, others, port, station};
 use crate::policy::lowered::Lowered;
 use crate::source::{HostSnapshot, OvsSnapshot};
 use crate::topology::model::Topology;
@@ -32,6 +32,7 @@ pub fn build(
     let view = View::find(&topology.bridge, host, ovs)?;
     let patterns = Patterns::compile(topology)?;
     let mut ports = ports(topology, host, &view, &patterns)?;
+    others::yield_to(&mut ports, &host.others, view.slow_path());
     let mut known = station::host(&view, host, &ports);
     station::bind(&mut known, &topology.stations, &mut ports);
     Ok(Desired {

@@ -10,6 +10,7 @@ mod bridge;
 mod build;
 mod hook;
 mod member;
+mod others;
 mod port;
 mod station;
 
@@ -138,13 +139,10 @@ pub enum DesiredError {
     Glob(String, globset::Error),
 }
 
-impl Desired {
-    /// Takes the port `ifindex` out of forwarding, because a look that no snapshot holds (another owner's program, a
-    /// netdev hook, a queueing discipline) found `reason`. No such port: nothing happens.
-    pub fn mark_ineligible(&mut self, ifindex: u32, reason: String) {
-        if let Some(port) = self.ports.get_mut(&ifindex) {
-            port.port.flags &= !abi::PORT_ELIGIBLE;
-            port.ineligible.push(reason);
-        }
+impl DesiredPort {
+    /// Takes it out of forwarding: its frames are policed and punted.
+    fn leave_out(&mut self, reason: String) {
+        self.port.flags &= !abi::PORT_ELIGIBLE;
+        self.ineligible.push(reason);
     }
 }

@@ -8,7 +8,9 @@ use bridge_common::abi::maps::DEFAULT_LIMITS;
 use bridge_common::abi::{PolicyMeta, Port};
 
 use super::*;
-use crate::source::{BridgePort, HostSnapshot, Link, LinkKind, LinuxBridge, OvsBridge, OvsInterface, OvsSnapshot};
+use crate::source::{
+    BridgePort, HostSnapshot, Link, LinkKind, LinuxBridge, Others, OvsBridge, OvsInterface, OvsSnapshot,
+};
 use crate::topology::model::{
     Action, Bridge, HookChoice, OnExit, OtherEthertypes, Policy, PortRule, Role, SlowPath, StationEntry, Topology,
 };
@@ -83,13 +85,13 @@ fn linux(links: Vec<Link>) -> HostSnapshot {
             link
         })
         .collect();
-    HostSnapshot { links, addresses: Vec::new() }
+    HostSnapshot { links, addresses: Vec::new(), others: Others::default() }
 }
 
 /// br0 as OVS shows it: an internal device, and `ovs-system` beside the kernel datapath.
 fn ovs_host(links: Vec<Link>) -> HostSnapshot {
     let own = [link(BRIDGE, "br0", LinkKind::Other, Some(SYSTEM)), link(SYSTEM, "ovs-system", LinkKind::Other, None)];
-    HostSnapshot { links: own.into_iter().chain(links).collect(), addresses: Vec::new() }
+    HostSnapshot { links: own.into_iter().chain(links).collect(), addresses: Vec::new(), others: Others::default() }
 }
 
 fn row(name: &str, kind: &str, ifindex: Option<u32>) -> OvsInterface {

@@ -6,9 +6,11 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use crate::{
+    dataplane::foreign::tcx_programs,
     source::{
         HostSnapshot, OvsSnapshot,
         netlink::{Change, Netlink, NetlinkError},
+        openflow::OpenFlow,
         ovsdb::{Health, OvsdbWatch, default_rundir},
     },
     topology::model::{SlowPath, Topology},
@@ -17,14 +19,22 @@ use crate::{
 /// How long the start waits for ovsdb-server's first answer.
 const FIRST_ANSWER: Duration = Duration::from_secs(3);
 
+/// How long a look waits for ovs-vswitchd: the heartbeat waits with it.
+const SWITCH_ANSWER: Duration = Duration::from_millis(300);
+
 /// Sources, and what they last said.
 pub(super) struct Inputs {
     pub(super) netlink: Netlink,
     pub(super) host: HostSnapshot,
     /// Open vSwitch's directory of sockets.
     pub(super) rundir: PathBuf,
+    bridge: String,
     ovs: Option<OvsdbWatch>,
     /// The last good word of ovsdb-server.
+    told: Option<Arc<OvsSnapshot>>,
+    /// The last good word of ovs-vswitchd: whether NORMAL is the bridge's one flow.
+    only_normal: bool,
+    /// Both words together.
     pub(super) ovs_snapshot: Option<Arc<OvsSnapshot>>,
 }
 
@@ -32,7 +42,7 @@ impl Inputs {
     /// Connects and takes the first look.
     pub(super) async fn open(topology: &Topology) -> Result<Self, NetlinkError> {
         let netlink = Netlink::connect()?;
-        let host = netlink.snapshot().await?;
+        let host = whole(&netlink).await?;
         let rundir = default_rundir(std::env::var_os("OVS_RUNDIR").as_deref());
         let socket = rundir.join("db.sock");
         let wanted = match topology.bridge.slow_path {
@@ -41,16 +51,41 @@ impl Inputs {
             SlowPath::Auto => socket.exists(),
         };
         let mut ovs = wanted.then(|| OvsdbWatch::spawn(socket, topology.bridge.name.clone()));
-        let ovs_snapshot = match &mut ovs {
+        let told = match &mut ovs {
             Some(watch) => first(watch).await,
             None => None,
         };
-        Ok(Self { netlink, host, rundir, ovs, ovs_snapshot })
+        let bridge = topology.bridge.name.clone();
+        let mut this = Self { netlink, host, rundir, bridge, ovs, told, only_normal: true, ovs_snapshot: None };
+        this.look_at_flows().await;
+        Ok(this)
+    }
+
+    /// Asks ovs-vswitchd for the bridge's flows, if it has the bridge. One that does not answer at once has said nothing new.
+    async fn look_at_flows(&mut self) {
+        if self.told.as_ref().is_some_and(|told| told.bridge.is_some()) {
+            let ask = async { OpenFlow::connect(&self.rundir, &self.bridge).await?.only_normal_flow().await };
+            if let Ok(Ok(only)) = timeout(SWITCH_ANSWER, ask).await {
+                self.only_normal = only;
+            }
+        }
+        self.join();
+    }
+
+    fn join(&mut self) {
+        self.ovs_snapshot = self.told.clone();
+        if !self.only_normal
+            && let Some(bridge) = self.ovs_snapshot.as_mut().and_then(|told| Arc::make_mut(told).bridge.as_mut())
+        {
+            let dump = format!("ovs-ofctl dump-flows {}", self.bridge);
+            bridge.ineligible.push(format!("the bridge has other flows than one NORMAL flow ({dump})"));
+        }
     }
 
     /// Looks at the host again; a failed look keeps the last good one.
     pub(super) async fn look(&mut self) -> Result<(), NetlinkError> {
-        self.host = self.netlink.snapshot().await?;
+        self.host = whole(&self.netlink).await?;
+        self.look_at_flows().await;
         Ok(())
     }
 
@@ -72,12 +107,26 @@ impl Inputs {
             change = self.netlink.changed() => News::Host(change),
             snapshot = ovs_changed(&mut self.ovs) => {
                 if snapshot.is_some() {
-                    self.ovs_snapshot = snapshot;
+                    self.told = snapshot;
+                    self.join();
                 }
                 News::Ovs
             }
         }
     }
+}
+
+/// One look at the host, tcx programs included.
+async fn whole(netlink: &Netlink) -> Result<HostSnapshot, NetlinkError> {
+    let mut host = netlink.snapshot().await?;
+    for link in host.links.iter().filter(|link| link.mac.is_some()) {
+        match tcx_programs(&link.name) {
+            Ok(programs) if programs.is_empty() => {}
+            Ok(programs) => host.others.programs.entry(link.ifindex).or_default().extend(programs),
+            Err(error) => warn!("the kernel does not tell the tcx programs of {}: {error}", link.name),
+        }
+    }
+    Ok(host)
 }
 
 /// What is new.

@@ -29,8 +29,9 @@ use crate::{
     topology::{self, model::OnExit},
 };
 
-/// The heartbeat and the look whether links are still ours.
-const BEAT: Duration = Duration::from_secs(1);
+/// The heartbeat, and the look at what tells of no change: filters, qdiscs, flows, sysctls, links that are no longer ours. What we must
+/// yield to is seen within a second.
+const BEAT: Duration = Duration::from_millis(500);
 /// Housekeeping of stations and flows; more often where the slow path forgets sooner.
 const SWEEP: Duration = Duration::from_secs(10);
 

@@ -4,7 +4,7 @@ pub mod netlink;
 pub mod openflow;
 pub mod ovsdb;
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 /// What netlink shows of the manager's network namespace, in one consistent look.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -13,6 +13,21 @@ pub struct HostSnapshot {
     pub links: Vec<Link>,
     /// Every address of the host (of every interface, loopback's excluded), whatever its scope.
     pub addresses: Vec<IpAddr>,
+    /// What others have put in the frames' way.
+    pub others: Others,
+}
+
+/// What others than us have put in the way of frames, in words.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Others {
+    /// By ifindex: tcx programs and tc filters.
+    pub programs: BTreeMap<u32, Vec<String>>,
+    /// By ifindex: kind of a root queueing discipline that somebody chose.
+    pub qdiscs: BTreeMap<u32, String>,
+    /// By interface name: nftables chains at the device.
+    pub devices: BTreeMap<String, Vec<String>>,
+    /// nftables chains of the bridge family.
+    pub bridge: Vec<String>,
 }
 
 /// One network interface.

@@ -95,16 +95,14 @@ fn a_linux_bridges_own_settings_make_every_port_ineligible() {
 }
 
 #[test]
-fn ovs_reasons_reach_the_port_and_a_later_look_can_add_one() {
+fn ovs_reasons_reach_the_port() {
     let host = ovs_host(vec![link(20, "a", LinkKind::Tap, None), link(21, "b", LinkKind::Tap, None)]);
     let mut ovs = ovsdb(false, vec![row("a", "", Some(20)), row("b", "", Some(21))]);
     let bridge = ovs.bridge.as_mut().unwrap();
     bridge.interfaces[0].ineligible = vec!["bond".into()];
-    let mut desired = built(&topology(&["*"]), &host, Some(&ovs));
+    let desired = built(&topology(&["*"]), &host, Some(&ovs));
     assert_eq!(desired.ports[&20].ineligible, ["bond"]);
     assert!(desired.ports[&21].port.is(abi::PORT_ELIGIBLE));
-    desired.mark_ineligible(21, "another owner's tc program".into());
-    assert!(!desired.ports[&21].port.is(abi::PORT_ELIGIBLE));
     ovs.bridge.as_mut().unwrap().ineligible = vec!["mirror m0".into()];
     let desired = built(&topology(&["*"]), &host, Some(&ovs));
     assert_eq!(desired.ports[&20].ineligible, ["mirror m0", "bond"]);
@@ -169,4 +167,39 @@ fn bound_stations_and_their_guard() {
     for (note, start) in desired.notes.iter().zip(told) {
         assert!(note.starts_with(start), "{note}");
     }
+}
+
+/// Which of the two ports `a` (20) and `b` (21) are left out, under `change`.
+fn left_out(hook: HookChoice, slow_path: SlowPathKind, change: impl Fn(&mut Others)) -> Vec<u32> {
+    let links = vec![link(20, "a", LinkKind::Tap, Some(BRIDGE)), link(21, "b", LinkKind::Tap, Some(BRIDGE))];
+    let (mut host, ovs) = if slow_path == SlowPathKind::Linux {
+        (linux(links), None)
+    } else {
+        let links = links.into_iter().map(|link| Link { master: None, ..link }).collect();
+        (ovs_host(links), Some(ovsdb(false, vec![row("a", "", Some(20)), row("b", "", Some(21))])))
+    };
+    change(&mut host.others);
+    let mut topology = topology(&["*"]);
+    topology.ports = vec![PortRule { hook, ..rule("a") }];
+    let desired = built(&topology, &host, ovs.as_ref());
+    let out = desired.ports.iter().filter(|(_, port)| !port.port.is(abi::PORT_ELIGIBLE));
+    out.map(|(ifindex, port)| (*ifindex, assert!(!port.ineligible.is_empty())).0).collect()
+}
+
+#[test]
+fn what_others_have_put_there_takes_ports_out() {
+    use SlowPathKind::{Linux, OvsKernel};
+    let chain = || vec!["nftables chain c of table t".to_owned()];
+    assert_eq!(left_out(HookChoice::Tc, Linux, |_| {}), [0_u32; 0]);
+    assert_eq!(left_out(HookChoice::Tc, Linux, |others| others.programs = [(21, chain())].into()), [21]);
+    assert_eq!(left_out(HookChoice::Tc, OvsKernel, |others| others.devices = [("a".into(), chain())].into()), [20]);
+    assert_eq!(left_out(HookChoice::Tc, Linux, |others| others.bridge = chain()), [20, 21]);
+    assert_eq!(
+        left_out(HookChoice::Tc, OvsKernel, |others| others.bridge = chain()),
+        [0_u32; 0],
+        "only a Linux bridge asks that family"
+    );
+    let shaped = |others: &mut Others| others.qdiscs = [(21, "tbf".into())].into();
+    assert_eq!(left_out(HookChoice::Tc, Linux, shaped), [0_u32; 0], "TC sends through it");
+    assert_eq!(left_out(HookChoice::Xdp, Linux, shaped), [21]);
 }

@@ -9,9 +9,12 @@
 
 mod address;
 mod channel;
+mod disciplines;
 mod events;
 mod features;
 mod link;
+mod nftables;
+mod raw;
 
 use netlink_packet_core::DecodeError;
 use netlink_packet_route::link::LinkMessage;
@@ -22,7 +25,8 @@ use self::channel::Channel;
 pub use self::events::Change;
 use self::events::Events;
 use self::features::Features;
-use super::HostSnapshot;
+use self::raw::Raw;
+use super::{HostSnapshot, Others};
 
 /// How often an inconsistent look is repeated before it is an error.
 const LOOKS: u32 = 10;
@@ -64,6 +68,9 @@ impl From<DecodeError> for NetlinkError {
 /// A view on one network namespace.
 pub struct Netlink {
     route: Channel<RouteNetlinkMessage>,
+    /// For what others have put there; the second one is missing on a kernel without netfilter.
+    disciplines: Channel<Raw>,
+    netfilter: Option<Channel<Raw>>,
     features: Option<Features>,
     events: Events,
 }
@@ -74,9 +81,14 @@ impl Netlink {
     pub fn connect() -> Result<Self, NetlinkError> {
         tokio::runtime::Handle::try_current()?;
         let route = Channel::open(netlink_sys::protocols::NETLINK_ROUTE)?;
+        let disciplines = Channel::open(netlink_sys::protocols::NETLINK_ROUTE)?;
+        let netfilter = match Channel::open(netlink_sys::protocols::NETLINK_NETFILTER) {
+            Err(NetlinkError::Socket(error)) if error.raw_os_error() == Some(libc::EPROTONOSUPPORT) => None,
+            opened => Some(opened?),
+        };
         let mut events = Events::open()?;
         let features = Features::open(&mut events)?;
-        Ok(Self { route, features, events })
+        Ok(Self { route, disciplines, netfilter, features, events })
     }
 
     /// One consistent look: links by ascending ifindex, addresses ascending, no address twice. Interrupted dumps are repeated (bounded), a
@@ -105,7 +117,18 @@ impl Netlink {
                 link.xdp_target = targets.get(&link.ifindex).copied();
             }
         }
-        Ok(Some(HostSnapshot { links: links.into_iter().map(|(link, _)| link).collect(), addresses }))
+        let others = self.others().await?;
+        Ok(Some(HostSnapshot { links: links.into_iter().map(|(link, _)| link).collect(), addresses, others }))
+    }
+
+    async fn others(&self) -> Result<Others, NetlinkError> {
+        let disciplines = disciplines::look(&self.disciplines).await?;
+        let chains = match &self.netfilter {
+            Some(netfilter) => nftables::look(netfilter).await?,
+            None => Default::default(),
+        };
+        let (programs, qdiscs) = (disciplines.filters, disciplines.chosen);
+        Ok(Others { programs, qdiscs, devices: chains.devices, bridge: chains.bridge })
     }
 
     /// Waits until something changed. Cancel-safe. Events are merged: one answer may stand for many, removals come first and one by one.
