@@ -40,7 +40,12 @@ fn foreign_filters_and_the_qdisc_stay() {
     let stream = Steady::start(a, b).unwrap();
     std::thread::sleep(Duration::from_millis(200));
     assert!(stream.finish().unwrap().is_clean());
-    assert!(site.verdicts("vnet1").unwrap().forward > 0);
+    // Its owner sees every frame that the policy lets through.
+    let verdicts = site.verdicts("vnet0").unwrap();
+    assert!(
+        verdicts.forward == 0 && verdicts.punted("ineligible") > 0 && verdicts.dropped("policy") > 0,
+        "{verdicts:?}"
+    );
     assert_eq!(ours(&site, "vnet1"), 2);
     assert_eq!(manager.errors_in_log(), Vec::<String>::new());
     drop(manager);
