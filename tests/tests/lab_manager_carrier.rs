@@ -89,7 +89,8 @@ fn what_forgotten_stations_used_is_free_again() {
         let usage = site.control().show("ports").unwrap()["ports"]["vnet1"]["stations"].clone();
         assert_eq!(usage, SHARE, "round {round}");
         replug(&site, || {
-            wait_until("they are forgotten", LIMIT, || !macs.iter().any(|&mac| known(&site, &format_mac(mac)))).unwrap();
+            wait_until("they are forgotten", LIMIT, || !macs.iter().any(|&mac| known(&site, &format_mac(mac))))
+                .unwrap();
         });
     }
     // The limit itself holds.

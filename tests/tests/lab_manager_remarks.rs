@@ -84,7 +84,8 @@ fn addresses_in_no_zone_are_named_until_they_have_one() {
         let expected = "seen on vnet0 from addresses in no zone: 10.244.1.2, 172.16.5.9, fd00:99::7; if they belong";
         assert!(told.starts_with(expected), "{what}: {told}");
         assert_eq!(remarks(&site), [told.clone()], "{what}");
-        let logged = || manager.log().iter().filter(|line| line.contains("WARN") && line.contains("172.16.5.9")).count();
+        let logged =
+            || manager.log().iter().filter(|line| line.contains("WARN") && line.contains("172.16.5.9")).count();
         assert_eq!(logged(), 1, "{what}: {:#?}", manager.log());
 
         // A zone for two of the three: the third one stays.
