@@ -44,6 +44,8 @@ pub struct Desired {
     pub policy: Arc<Lowered>,
     /// Ports of the bridge that no program of ours can see.
     pub unpoliced: Vec<Unpoliced>,
+    /// What the file asks for and would do harm, in words. Such a port has other programs than it asks for, so that it is policed.
+    pub refused: Vec<String>,
     /// Sentences for people: what the file says and the host does not show, and the like.
     pub notes: Vec<String>,
 }
@@ -139,6 +141,19 @@ pub enum DesiredError {
 }
 
 impl Desired {
+    /// Itself, if the file asks for nothing that would do harm on this host.
+    ///
+    /// # Errors
+    /// [`DesiredError::Refused`].
+    pub fn harmless(self) -> Result<Self, DesiredError> {
+        self.refusal().map_or(Ok(self), Err)
+    }
+
+    /// What the file asks for and cannot have.
+    pub fn refusal(&self) -> Option<DesiredError> {
+        (!self.refused.is_empty()).then(|| DesiredError::Refused(self.refused.clone()))
+    }
+
     /// Takes the port `ifindex` out of forwarding, because a look that no snapshot holds (another owner's program, a
     /// netdev hook, a queueing discipline) found `reason`. No such port: nothing happens.
     pub fn mark_ineligible(&mut self, ifindex: u32, reason: String) {
