@@ -83,7 +83,7 @@ fn addresses_in_no_zone_are_named_until_they_have_one() {
         let told = seen_on(&site, "vnet0").unwrap();
         let expected = "seen on vnet0 from addresses in no zone: 10.244.1.2, 172.16.5.9, fd00:99::7; if they belong";
         assert!(told.starts_with(expected), "{what}: {told}");
-        assert_eq!(remarks(&site), [told.clone()], "{what}");
+        assert_eq!(remarks(&site), std::slice::from_ref(&told), "{what}");
         let logged =
             || manager.log().iter().filter(|line| line.contains("WARN") && line.contains("172.16.5.9")).count();
         assert_eq!(logged(), 1, "{what}: {:#?}", manager.log());
