@@ -117,6 +117,25 @@ fn one_remark_names_eight_addresses_and_counts_the_rest() {
     site.control().detach().unwrap();
 }
 
+/// What was seen on a port goes with the port: the next one in its slot is not blamed.
+#[test]
+fn another_port_is_not_blamed() {
+    let mut site = site(SlowPath::LinuxBridge, "");
+    let manager = site.start().unwrap();
+    let to = site.lab.machine("vnet1").unwrap().mac();
+    speak(&site, "vnet2", to, &[[172, 16, 5, 9]], &[]);
+    wait_until("the address is told", LIMIT, || seen_on(&site, "vnet2").is_some()).unwrap();
+    site.lab.remove_machine("vnet2").unwrap();
+    wait_until("it goes with its port", LIMIT, || remarks(&site).is_empty()).unwrap();
+    site.lab.add_machine(MachineSpec::raw("vnet7", "vnet7")).unwrap();
+    speak(&site, "vnet7", to, &[[172, 16, 5, 10]], &[]);
+    wait_until("the next sweep", LIMIT, || seen_on(&site, "vnet7").is_some()).unwrap();
+    let told = seen_on(&site, "vnet7").unwrap();
+    assert!(!told.contains("172.16.5.9"), "{told}");
+    drop(manager);
+    site.control().detach().unwrap();
+}
+
 /// Each of the three sysctls sends bridged frames through netfilter, which may drop or change them. They have no event: the manager looks.
 #[test]
 fn sysctls_that_hand_frames_to_netfilter_end_forwarding() {
