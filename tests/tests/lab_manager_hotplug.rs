@@ -125,7 +125,7 @@ fn interface_indexes_above_255() {
     done(&site, manager);
 }
 
-/// The stream between two other ports does not notice; the port itself is back after.
+/// The stream between two other ports does not notice, nor leave the fast path; the port keeps its programs and is back after.
 #[test]
 fn a_port_goes_down_and_up_ten_times_a_second() {
     for slow_path in SlowPath::ALL {
@@ -134,6 +134,7 @@ fn a_port_goes_down_and_up_ten_times_a_second() {
         let manager = site.start().unwrap();
         let (a, b) = site.machines().unwrap();
         introduce(a, b).unwrap();
+        let (links, before) = (site.link_ids().unwrap(), site.verdicts("vnet0").unwrap().forward);
         let stream = Steady::start(a, b).unwrap();
         for _ in 0..10 {
             site.lab.host().ip("link set vnet2 down").unwrap();
@@ -144,7 +145,10 @@ fn a_port_goes_down_and_up_ten_times_a_second() {
         site.lab.set_link("c", true).unwrap();
         let arrived = stream.finish().unwrap();
         assert!(arrived.is_clean(), "{slow_path:?}: {arrived:?}");
+        let forwarded = site.verdicts("vnet0").unwrap().forward - before;
+        assert_eq!(forwarded, u64::from(arrived.sent), "{slow_path:?}: the others left the fast path");
         assert!(attached(&site, "vnet2"));
+        assert_eq!(site.link_ids().unwrap(), links, "{slow_path:?}: programs were attached anew");
         let c = site.lab.machine("c").unwrap();
         introduce(a, c).unwrap();
         let works = || {
