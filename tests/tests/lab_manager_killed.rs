@@ -45,7 +45,7 @@ fn killed_anywhere_in_its_first_start() {
     site.control().detach().unwrap();
     let links_at = |at: usize| whole[at].line.contains("(BPF_LINK_CREATE") && attaches(&whole[at]);
     let makes = |at: usize| whole[at].name() == "mkdir";
-    let points = points(&whole, |at| makes(at) || links_at(at) || at > 0 && links_at(at - 1));
+    let points = points(&whole, |at| makes(at) || at > 0 && links_at(at - 1));
     let pins = points.iter().filter(|call| call.line.contains("/links/")).count();
     assert_eq!((links, pins), (5, 5), "{points:#?}");
     for (number, call) in points.iter().enumerate() {
