@@ -132,7 +132,7 @@ fn indexes_that_share_their_low_bytes_are_kept_apart() {
     let low = lab.host().ifindex("vnet0").unwrap().unwrap();
     // Beside vnet0, a near index and a far one: by their low byte, by their low two bytes.
     let links =
-        [("vnet1", 1068), ("vnet2", 70_000), ("other0", low + 256), ("other1", 44), ("other2", 70_000 - 65_536)];
+        [("vnet1", 1068), ("vnet2", 67_536), ("other0", low + 256), ("other1", 44), ("other2", 67_536 - 65_536)];
     for (name, index) in links {
         let add = format!("link add {name} index {index} type veth peer name p{name}\nlink set {name} up\n");
         lab.host().ip(&format!("{add}link set p{name} up")).unwrap();
