@@ -26,7 +26,7 @@ pub fn account<C: EbpfContext>(context: &C, slot: u16, counted: Counted, rule: u
         unsafe { add(cell, len) };
     }
     #[cfg(feature = "trace")]
-    aya_log_ebpf::info!(context, "slot {} cell {} rule {} len {}", slot, cell, rule, len);
+    tell(context, slot, cell, rule, len);
     #[cfg(not(feature = "trace"))]
     let _ = context;
     if records_verdict()
@@ -35,6 +35,13 @@ pub fn account<C: EbpfContext>(context: &C, slot: u16, counted: Counted, rule: u
         // SAFETY: this CPU's own word.
         unsafe { *last = 1 << 63 | u64::from(slot) << 16 | cell as u64 };
     }
+}
+
+/// One log line. Out of line: what it needs of the stack, on top of what the decision needs, is more than a program has.
+#[cfg(feature = "trace")]
+#[inline(never)]
+fn tell<C: EbpfContext>(context: &C, slot: u16, cell: usize, rule: u32, len: u32) {
+    aya_log_ebpf::info!(context, "slot {} cell {} rule {} len {}", slot, cell, rule, len);
 }
 
 /// # Safety

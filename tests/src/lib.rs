@@ -15,6 +15,7 @@ mod error;
 pub mod fastbridge;
 pub mod foreign;
 pub mod frame;
+pub mod halted;
 pub mod lab;
 pub mod leaks;
 pub mod model;

@@ -7,7 +7,12 @@ mod support;
 use std::collections::BTreeSet;
 
 use bridge_common::abi::{Counted, Drop, Punt};
+use bridge_common::decide::Hook;
+use bridge_common::wire::Bytes;
+use bridge_tests::frame::{Eth, Ipv4, Udp};
+use bridge_tests::model::{Action, HostTables};
 use support::case::Program;
+use support::world::{IP_A, IP_B, PA, PM, mac, world};
 use support::{cases, host};
 
 #[test]
@@ -39,4 +44,14 @@ fn names_are_unique() {
     for case in cases::all() {
         assert!(seen.insert(case.name.clone()), "two cases are called {:?}", case.name);
     }
+}
+
+/// No frame at XDP says that it is one; if one did, its segments would still not be cut there (design section 3, "GSO + XDP redirect").
+#[test]
+fn a_super_frame_is_no_exception_to_the_mtu_at_xdp() {
+    let packet = Ipv4::new(IP_A, IP_B).carry(&Udp::new(1, 2, &[7; 1400]));
+    let bytes = Eth::new(mac(8), mac(1)).ipv4(&packet);
+    let frame = Bytes { bytes: &bytes, gso: true, tag: None };
+    assert_eq!(HostTables::new(world()).ingress(&frame, PA, Hook::Tc).1, Action::Redirect(PM));
+    assert_eq!(HostTables::new(world()).ingress(&frame, PA, Hook::Xdp).1, Action::Pass);
 }

@@ -125,7 +125,37 @@ fn interface_indexes_above_255() {
     done(&site, manager);
 }
 
-/// The stream between two other ports does not notice; the port itself is back after.
+/// Ports and interfaces that are none of ours, whose indexes share their low bytes: what comes by the latter was judged nowhere.
+#[test]
+fn indexes_that_share_their_low_bytes_are_kept_apart() {
+    let lab = Lab::builder(SlowPath::LinuxBridge).machine(MachineSpec::raw("a", "vnet0")).build().unwrap();
+    let low = lab.host().ifindex("vnet0").unwrap().unwrap();
+    // Beside vnet0, a near index and a far one: by their low byte, by their low two bytes.
+    let links =
+        [("vnet1", 1068), ("vnet2", 67_536), ("other0", low + 256), ("other1", 44), ("other2", 67_536 - 65_536)];
+    for (name, index) in links {
+        let add = format!("link add {name} index {index} type veth peer name p{name}\nlink set {name} up\n");
+        lab.host().ip(&format!("{add}link set p{name} up")).unwrap();
+        lab.add_port(name).unwrap();
+    }
+    let site = Site::new(lab, &topology("", "")).unwrap();
+    let manager = site.start().unwrap();
+    assert_eq!(manager.ready_ports(), 3);
+    let a = site.lab.machine("a").unwrap();
+    let mut tap = bridge_tests::capture::Tap::open(a.netns(), "eth0").unwrap();
+    inject(a.netns(), "eth0", &[&frame(a.mac(), [0x52, 0x54, 0, 0, 0, 8], true, 0)]).unwrap();
+    for (name, _) in links {
+        let from = [0x52, 0x54, 0, 0, 0, 9];
+        let (allowed, denied) = (frame(from, a.mac(), true, 0), frame(from, a.mac(), false, 0));
+        inject(site.lab.host(), &format!("p{name}"), &[&denied, &allowed]).unwrap();
+        assert_eq!(tap.drain(Duration::from_millis(200)).unwrap(), [allowed], "from {name}");
+    }
+    let dropped = site.control().show("counters").unwrap()["ports"]["vnet0"]["egress"]["drop"]["policy"].clone();
+    assert_eq!(dropped, 3, "those of the three others, and only those");
+    done(&site, manager);
+}
+
+/// The stream between two other ports does not notice, nor leave the fast path; the port keeps its programs and is back after.
 #[test]
 fn a_port_goes_down_and_up_ten_times_a_second() {
     for slow_path in SlowPath::ALL {
@@ -134,6 +164,7 @@ fn a_port_goes_down_and_up_ten_times_a_second() {
         let manager = site.start().unwrap();
         let (a, b) = site.machines().unwrap();
         introduce(a, b).unwrap();
+        let (links, before) = (site.link_ids().unwrap(), site.verdicts("vnet0").unwrap().forward);
         let stream = Steady::start(a, b).unwrap();
         for _ in 0..10 {
             site.lab.host().ip("link set vnet2 down").unwrap();
@@ -144,7 +175,10 @@ fn a_port_goes_down_and_up_ten_times_a_second() {
         site.lab.set_link("c", true).unwrap();
         let arrived = stream.finish().unwrap();
         assert!(arrived.is_clean(), "{slow_path:?}: {arrived:?}");
+        let forwarded = site.verdicts("vnet0").unwrap().forward - before;
+        assert_eq!(forwarded, u64::from(arrived.sent), "{slow_path:?}: the others left the fast path");
         assert!(attached(&site, "vnet2"));
+        assert_eq!(site.link_ids().unwrap(), links, "{slow_path:?}: programs were attached anew");
         let c = site.lab.machine("c").unwrap();
         introduce(a, c).unwrap();
         let works = || {

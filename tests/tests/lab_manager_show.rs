@@ -5,11 +5,14 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use bridge_tests::find_tool;
 use bridge_tests::lab::SlowPath;
 use bridge_tests::site::Site;
 use bridge_tests::steady::{frame, introduce, topology};
+use bridge_tests::wait_until;
+use serde_json::json;
 
 const REST: &str = "[[policy.rule]]\nid = \"kept\"\nfrom = \"internal\"\nto = \"any\"\naction = \"allow\"\nstateful = true\n\
                     [[station]]\nname = \"bee\"\nmac = \"52:54:00:00:00:99\"\nport = \"vnet1\"\n\
@@ -26,6 +29,14 @@ fn everything_is_shown_without_a_manager() {
         // Allowed under a stateful rule: opens a flow.
         bridge_tests::capture::inject(a.netns(), "eth0", &[&frame(a.mac(), b.mac(), false, 0)]).unwrap();
         let alive: Vec<_> = WHAT.iter().map(|what| site.control().show(what).unwrap()).collect();
+        let (ports, counters, policy) = (&alive[0]["ports"], &alive[3], alive[4].to_string());
+        assert!(["vnet0", "vnet1"].iter().all(|port| ports[port]["attached"] == true), "{ports}");
+        assert_eq!(
+            (&counters["rules"]["internal"]["packets"], &counters["rules"]["kept"]["packets"]),
+            (&json!(3), &json!(1))
+        );
+        assert!(counters["ports"]["vnet0"]["forward"].as_u64().unwrap() > 0, "{counters}");
+        assert!(["internal", "kept", "10.17.0.0/16"].iter().all(|word| policy.contains(word)), "{policy}");
         assert_eq!(alive[5]["manager_alive"], true);
         manager.kill().unwrap();
         for (what, before) in WHAT.iter().zip(&alive) {
@@ -36,6 +47,8 @@ fn everything_is_shown_without_a_manager() {
             let (code, said) = site.control().ends(&["show", what]).unwrap();
             assert_eq!(code, Some(0), "{what}: {said}");
         }
+        let dead = || site.control().show("status").unwrap()["manager_alive"] == false;
+        wait_until("the heartbeat is stale", Duration::from_secs(20), dead).unwrap();
         assert_eq!(alive[1].as_array().unwrap().iter().filter(|row| row["name"] == "bee").count(), 1, "{}", alive[1]);
         assert_eq!(alive[2].as_array().unwrap().len(), 1, "{}", alive[2]);
         assert_eq!(manager.errors_in_log(), Vec::<String>::new());
@@ -56,6 +69,10 @@ fn prometheus_understands_the_metrics() {
     let (head, body) = page.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     assert!(body.contains("port=\"vnet0\"") && !body.contains("10.17.") && !body.contains("52:54"), "{body}");
+    let forwarded = site.verdicts("vnet1").unwrap().forward;
+    let labels = "direction=\"ingress\",port=\"vnet1\",reason=\"\",verdict=\"forward\"";
+    let line = format!("fastbridge_port_packets_total{{{labels}}} {forwarded}\n");
+    assert!(forwarded > 0 && body.contains(&line), "no {line}: {body}");
     let mut promtool = Command::new(find_tool("promtool").unwrap());
     promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut promtool = promtool.spawn().unwrap();

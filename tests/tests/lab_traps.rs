@@ -252,7 +252,8 @@ fn stations_of_an_interface_that_is_gone_are_forgotten() {
     }
 }
 
-/// Row "the host answers ICMP redirects": the manager says so, in its log and in `show status`, while it is so.
+/// Row "the host answers ICMP redirects": the manager says so, in its log and in `show status`, while it is so: while the bridge or all
+/// interfaces send them, the host forwards, and it has several subnets.
 #[test]
 fn redirects_are_warned_of() {
     let lab = Lab::builder(SlowPath::LinuxBridge).raw_ports(1).build().unwrap();
@@ -266,6 +267,19 @@ fn redirects_are_warned_of() {
     let status = || session.control().show("status").unwrap()["remarks"].to_string();
     assert!(status().contains("br0.send_redirects"), "{}", status());
     assert!(session.manager().log().iter().any(|line| line.contains("WARN") && line.contains("ICMP redirects")));
-    session.lab().host().sysctl("ipv4/conf/br0/send_redirects", "0").unwrap();
-    wait_until("the remark goes", Duration::from_secs(20), || !status().contains("send_redirects")).unwrap();
+    let host = session.lab().host();
+    let set = |key: &str, value: &str| host.sysctl(&format!("ipv4/{key}"), value).unwrap();
+    let told = |what: &str, expected: bool| {
+        wait_until(what, Duration::from_secs(20), || status().contains("send_redirects") == expected).unwrap();
+    };
+    set("conf/br0/send_redirects", "0");
+    told("neither says so", false);
+    set("conf/all/send_redirects", "1");
+    told("all interfaces do", true);
+    set("ip_forward", "0");
+    told("it does not forward", false);
+    set("ip_forward", "1");
+    told("it forwards", true);
+    host.ip("addr del 10.17.3.1/24 dev br0").unwrap();
+    told("one subnet is left", false);
 }

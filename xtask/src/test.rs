@@ -12,7 +12,7 @@ use clap::Args;
 
 use crate::{
     lint::{HOST_CRATES, lint},
-    process::cargo,
+    process::{cargo, run},
     setup,
 };
 
@@ -44,6 +44,9 @@ impl Test {
         if !self.no_lint {
             lint()?;
         }
+        if self.arguments.is_empty() {
+            trace()?;
+        }
         let mut command = cargo(&["test", "--no-fail-fast"]);
         if !self.arguments.iter().any(|word| word == "-p" || word.starts_with("--package")) {
             command.args(HOST_CRATES);
@@ -54,6 +57,13 @@ impl Test {
         }
         counted(command.args(&self.arguments))
     }
+}
+
+/// The programs with their log, which nothing else builds: that the verifier takes them, and that they tell of frames. Only the library's
+/// tests, so that no `fastbridge` with the feature is left for the labs to find.
+fn trace() -> Result<()> {
+    let feature = ["test", "--quiet", "--package", "bridge-user", "--features", "trace", "--lib", "dataplane::trace"];
+    run(&mut cargo(&feature)).context("feature `trace`")
 }
 
 /// Runs cargo's tests, passes their words on, and ends with one line that counts them all: cargo counts each binary.

@@ -126,8 +126,8 @@ fn judge_ip<T: Tables, F: Frame>(
     if side == Side::Ingress && to & ZONE_HOST != 0 && tables.station(&packet.destination).is(STATION_HOST) {
         return Ok(Permit::unjudged(reserved));
     }
-    // Link-local addresses are in no zone by definition.
-    scratch.zoneless = side == Side::Ingress && from as u16 == 0 && !is_link_local(&ip.src);
+    // Link-local addresses are in no zone by definition, and the unspecified one is nobody's.
+    scratch.zoneless = side == Side::Ingress && from as u16 == 0 && !is_link_local(&ip.src) && !ip.src.is_unspecified();
     let judged = judge_pair(tables, frame, scratch, live, (from as u16, to as u16), slot)?;
     Ok(Permit { punt: reserved, ..judged })
 }

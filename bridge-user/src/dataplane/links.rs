@@ -108,6 +108,13 @@ pub(super) fn find(path: &Path, ifindex: u32, point: HookPoint) -> Option<Attach
     }
 }
 
+/// Removes the pin of a link whose interface is gone; any other stays.
+pub(super) fn bury(path: &Path) {
+    if matches!(linked_ifindex(path), Pinned::Link(0)) {
+        let _removed_by_another = fs::remove_file(path);
+    }
+}
+
 /// Whether the attachment still sits on its interface.
 pub(super) fn is_alive(attachment: &Attachment, path: &Path, ifindex: u32, point: HookPoint) -> bool {
     match attachment {

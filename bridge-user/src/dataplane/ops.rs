@@ -25,9 +25,11 @@ impl Executor {
     fn attach(&mut self, ifindex: u32, name: &str, point: HookPoint) -> Result<(), Fault<DataplaneError>> {
         let old = self.links.remove(&(ifindex, point)).map(|(attachment, _)| attachment);
         let attached = links::attach(&mut self.ebpf, &self.pins, (ifindex, name), point, old).inspect_err(|_| {
-            // What could not be updated is still there.
-            if let Some(found) = links::find(&self.pins.link(ifindex, point), ifindex, point) {
-                self.links.insert((ifindex, point), (found, false));
+            let path = self.pins.link(ifindex, point);
+            // What could not be updated is still there, or has gone with its interface and left its pin.
+            match links::find(&path, ifindex, point) {
+                Some(found) => _ = self.links.insert((ifindex, point), (found, false)),
+                None => links::bury(&path),
             }
         })?;
         self.links.insert((ifindex, point), (attached, true));

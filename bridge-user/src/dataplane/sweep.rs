@@ -79,13 +79,23 @@ impl Maps {
         self.give_back(slot, gone, 0)
     }
 
-    /// Removes every learned station and every flow of a port that goes; nothing of its quotas is in use after.
+    /// The next port in the slot must not be blamed for them.
+    fn purge_zoneless(&mut self, slot: u16) -> Result<(), DataplaneError> {
+        let noted: Result<Vec<_>, _> = self.zoneless.iter().collect();
+        for (source, _) in noted.map_err(failed(maps::ZONELESS))?.iter().filter(|(_, at)| *at == u32::from(slot)) {
+            let _gone_already = self.zoneless.remove(source);
+        }
+        Ok(())
+    }
+
+    /// Removes every learned station, every flow and every noted address of a port that goes; nothing of its quotas is in use after.
     pub(super) fn purge(&mut self, slot: u16) -> Result<(), DataplaneError> {
         self.purge_stations(slot)?;
         let flows = self.flows()?;
         for (key, _) in flows.iter().filter(|(_, flow)| flow.port == slot) {
             let _gone_already = self.flows.remove(&Pod(*key));
         }
+        self.purge_zoneless(slot)?;
         let used = self.used.get(&u32::from(slot), 0).map_err(failed(maps::USED))?;
         self.freed.set(u32::from(slot), used, 0).map_err(failed(maps::FREED))
     }

@@ -22,7 +22,9 @@ const NS_PER_SECOND: u64 = 1_000_000_000;
 /// taken early if it is a tap or a veth (its frames drop as `not-member`); anything else that is a member of nothing
 /// carries the host's own traffic and is left alone, as is a member of another bridge.
 ///
-/// Errors: no such bridge, an ambiguous one, a glob that does not parse, or a hook that would do harm.
+/// What the file asks for and would do harm is left out and told in `refused` (see [`Desired::harmless`]).
+///
+/// Errors: no such bridge, an ambiguous one, a glob that does not parse.
 pub fn build(
     topology: &Topology,
     host: &HostSnapshot,
@@ -31,7 +33,7 @@ pub fn build(
 ) -> Result<Desired, DesiredError> {
     let view = View::find(&topology.bridge, host, ovs)?;
     let patterns = Patterns::compile(topology)?;
-    let mut ports = ports(topology, host, &view, &patterns)?;
+    let (mut ports, refused) = ports(topology, host, &view, &patterns);
     others::yield_to(&mut ports, &host.others, view.slow_path());
     let mut known = station::host(&view, host, &ports);
     station::bind(&mut known, &topology.stations, &mut ports);
@@ -44,6 +46,7 @@ pub fn build(
         control: control(topology, &view),
         policy: Arc::clone(lowered),
         unpoliced: unpoliced(&view, &patterns),
+        refused,
         notes: known.notes,
     })
 }
@@ -53,7 +56,7 @@ fn ports(
     host: &HostSnapshot,
     view: &View<'_>,
     patterns: &Patterns<'_>,
-) -> Result<BTreeMap<u32, DesiredPort>, DesiredError> {
+) -> (BTreeMap<u32, DesiredPort>, Vec<String>) {
     let mut ports = BTreeMap::new();
     let mut refused = Vec::new();
     for link in host.links.iter().filter(|link| patterns.manages(&link.name)) {
@@ -61,12 +64,12 @@ fn ports(
         if membership == Membership::Foreign {
             continue;
         }
-        match port::port(link, membership, patterns.rule(&link.name), view.userspace(), &topology.limits) {
-            Ok(port) => _ = ports.insert(link.ifindex, port),
-            Err(why) => refused.push(why),
-        }
+        let rule = patterns.rule(&link.name);
+        let (port, harm) = port::port(link, membership, rule, view.userspace(), &topology.limits);
+        ports.insert(link.ifindex, port);
+        refused.extend(harm);
     }
-    if refused.is_empty() { Ok(ports) } else { Err(DesiredError::Refused(refused)) }
+    (ports, refused)
 }
 
 fn control(topology: &Topology, view: &View<'_>) -> ControlWords {

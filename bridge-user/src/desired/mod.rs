@@ -45,6 +45,8 @@ pub struct Desired {
     pub policy: Arc<Lowered>,
     /// Ports of the bridge that no program of ours can see.
     pub unpoliced: Vec<Unpoliced>,
+    /// What the file asks for and would do harm, in words. Such a port has other programs than it asks for, so that it is policed.
+    pub refused: Vec<String>,
     /// Sentences for people: what the file says and the host does not show, and the like.
     pub notes: Vec<String>,
 }
@@ -137,6 +139,21 @@ pub enum DesiredError {
     /// A glob that does not parse.
     #[error("{0:?} is no interface name or glob: {1}")]
     Glob(String, globset::Error),
+}
+
+impl Desired {
+    /// Itself, if the file asks for nothing that would do harm on this host.
+    ///
+    /// # Errors
+    /// [`DesiredError::Refused`].
+    pub fn harmless(self) -> Result<Self, DesiredError> {
+        self.refusal().map_or(Ok(self), Err)
+    }
+
+    /// What the file asks for and cannot have.
+    pub fn refusal(&self) -> Option<DesiredError> {
+        (!self.refused.is_empty()).then(|| DesiredError::Refused(self.refused.clone()))
+    }
 }
 
 impl DesiredPort {

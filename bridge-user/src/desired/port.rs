@@ -43,26 +43,30 @@ fn compile(pattern: &str) -> Result<GlobMatcher, DesiredError> {
     Ok(Glob::new(pattern).map_err(|error| DesiredError::Glob(pattern.to_owned(), error))?.compile_matcher())
 }
 
-/// The port of `link`, without guard addresses. Error: why the file's choice of hook is refused.
+/// The port of `link`, without guard addresses, and, if the file's choice of hook would do harm, why: then it has the programs
+/// that it would have without that choice, so that it is policed, and takes no part in forwarding.
 pub(super) fn port(
     link: &Link,
     membership: Membership,
     rule: Option<&PortRule>,
     userspace: bool,
     limits: &Limits,
-) -> Result<DesiredPort, String> {
+) -> (DesiredPort, Option<String>) {
     let choice = rule.map_or(HookChoice::Auto, |rule| rule.hook);
-    let hook = Hook::resolve(choice, userspace).ok_or_else(|| {
+    let hook = Hook::resolve(choice, userspace);
+    let harm = hook.is_none().then(|| {
         format!(
             "port {}: hook = \"tc\" beside Open vSwitch's userspace datapath would deliver every frame twice; use \
              \"auto\" or \"xdp\"",
             link.name
         )
-    })?;
-    let (member, ineligible) = match membership {
+    });
+    let hook = hook.unwrap_or(Hook::XdpEgress);
+    let (member, mut ineligible) = match membership {
         Membership::Member(reasons) => (true, reasons),
         Membership::Early | Membership::Foreign => (false, vec!["it is not a port of the bridge yet".to_owned()]),
     };
+    ineligible.extend(harm.clone());
     let virt = matches!(link.kind, LinkKind::Tap | LinkKind::Veth);
     let flags = [
         (member, abi::PORT_MEMBER),
@@ -86,7 +90,7 @@ pub(super) fn port(
         station_limit: if uplink { u32::MAX } else { limits.stations_per_port },
         flow_limit: limits.flows / FLOW_SHARE,
     };
-    Ok(DesiredPort { name: link.name.clone(), hook, port, ineligible, guard: BTreeSet::new() })
+    (DesiredPort { name: link.name.clone(), hook, port, ineligible, guard: BTreeSet::new() }, harm)
 }
 
 /// Older kernels do not tell; there a tap always takes redirected frames, a veth only with its peer's help.

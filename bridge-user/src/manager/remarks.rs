@@ -107,3 +107,65 @@ fn zoneless_behind(topology: &Topology, port: &str, addresses: &BTreeSet<IpAddr>
         )
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bridge_common::abi::Port;
+
+    use super::*;
+    use crate::{
+        desired::{ControlWords, DesiredPort, Hook, SlowPathKind},
+        policy::lowered::Lowered,
+    };
+
+    const TAP: u32 = PORT_VIRTUAL | PORT_XDP_TARGET;
+
+    /// Ports by name, programs and flags.
+    fn desired(ports: &[(&str, Hook, u32)]) -> Desired {
+        let port = |(ifindex, (name, hook, flags)): (u32, &(&str, Hook, u32))| {
+            let port = Port { ifindex, flags: *flags, ..Port::default() };
+            let port =
+                DesiredPort { name: (*name).into(), hook: *hook, port, ineligible: Vec::new(), guard: BTreeSet::new() };
+            (ifindex, port)
+        };
+        Desired {
+            bridge: "br0".into(),
+            slow_path: SlowPathKind::Linux,
+            max_slot: 8,
+            ports: (7..).zip(ports).map(port).collect(),
+            stations: BTreeMap::new(),
+            control: ControlWords::default(),
+            policy: Arc::new(Lowered::unknown()),
+            unpoliced: Vec::new(),
+            refused: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn xdp_on_a_nic_is_told_by_name() {
+        let ports = desired(&[
+            ("eno1", Hook::XdpTc, PORT_XDP_TARGET),
+            ("eno2", Hook::Tc, PORT_XDP_TARGET),
+            ("vnet0", Hook::XdpTc, TAP),
+            ("eno3", Hook::XdpEgress, 0),
+        ]);
+        let told = nics(&ports).unwrap_or_default();
+        assert!(told.starts_with("XDP on eno1, eno3: its driver may reset the link"), "{told}");
+        assert_eq!(nics(&desired(&[("eno2", Hook::Tc, 0), ("vnet0", Hook::XdpEgress, PORT_VIRTUAL)])), None);
+    }
+
+    #[test]
+    fn ports_that_take_nothing_from_xdp_are_told_by_name() {
+        // Whatever their own programs: XDP on another port redirects to them.
+        let ports =
+            [("vnet0", Hook::XdpTc, TAP), ("vnet1", Hook::Tc, PORT_VIRTUAL), ("vnet2", Hook::XdpTc, PORT_VIRTUAL)];
+        let told = no_targets(&desired(&ports)).unwrap_or_default();
+        assert!(told.starts_with("XDP cannot redirect to vnet1, vnet2: ") && told.contains("ethtool"), "{told}");
+        assert_eq!(no_targets(&desired(&ports[..1])), None);
+        // Where nothing runs XDP nothing is redirected by it.
+        assert_eq!(no_targets(&desired(&ports[1..2])), None);
+    }
+}

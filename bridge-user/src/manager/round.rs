@@ -64,7 +64,7 @@ impl Manager {
         let limits = topology.limits;
         // The policy is lowered for good once the old manager's rule slots are known.
         let draft = Arc::new(policy::lower(&topology.policy, &inputs.host.addresses, &[])?);
-        let desired = desired::build(&topology, &inputs.host, inputs.ovs_snapshot.as_deref(), &draft)?;
+        let desired = desired::build(&topology, &inputs.host, inputs.ovs_snapshot.as_deref(), &draft)?.harmless()?;
         accept_unpoliced(&desired)?;
         let executor = Executor::open(pins, &topology.bridge.name, limits)?;
         let lowered = Arc::new(policy::lower(&topology.policy, &inputs.host.addresses, executor.rule_ids())?);
@@ -140,9 +140,10 @@ impl Manager {
             self.lower(inputs)?;
         }
         let refused = match self.desire(inputs) {
+            // A port that cannot be had as the file asks is policed all the same, and a new one beside it is served.
             Ok(desired) => {
                 self.desired = desired;
-                None
+                self.desired.refusal()
             }
             Err(error) => {
                 self.keep_what_is_there(inputs, &error);
@@ -164,7 +165,7 @@ impl Manager {
     }
 
     /// The host is such that no desired state can be told: the last one stays, less the ports that are gone (or nobody's
-    /// any more, if the bridge is). One port that cannot be served must not end forwarding on the others.
+    /// any more, if the bridge is).
     fn keep_what_is_there(&mut self, inputs: &Inputs, error: &desired::DesiredError) {
         let bridge_gone = matches!(error, desired::DesiredError::NoSuchBridge { .. });
         let present = |ifindex: u32| inputs.host.links.iter().any(|link| link.ifindex == ifindex);
@@ -211,10 +212,11 @@ impl Manager {
     /// The topology's policy, lowered, if the whole of it could be brought about on this host now.
     fn fitting(&self, topology: &Topology, inputs: &Inputs) -> Result<Arc<Lowered>, ManagerError> {
         let lowered = Arc::new(policy::lower(&topology.policy, &self.lowered_from, &self.lowered.rule_ids)?);
-        match desired::build(topology, &inputs.host, inputs.ovs_snapshot.as_deref(), &lowered) {
+        let built = desired::build(topology, &inputs.host, inputs.ovs_snapshot.as_deref(), &lowered);
+        match built.and_then(Desired::harmless) {
             Ok(desired) => accept_unpoliced(&desired)?,
             // Not the new file's fault.
-            Err(_) if self.desire(inputs).is_err() => {}
+            Err(_) if self.desire(inputs).and_then(Desired::harmless).is_err() => {}
             Err(error) => return Err(error.into()),
         }
         Ok(lowered)

@@ -175,6 +175,11 @@ impl Case {
         self.last(|step| step.effects = effects.into())
     }
 
+    /// The last frame's source is noted, besides, as an address in no zone that was seen on the port in this slot.
+    pub fn zoneless(self, slot: u16) -> Self {
+        self.last(|step| _ = step.effects.insert(Effect::Zoneless(slot)))
+    }
+
     /// The last frame's verdict at XDP.
     pub fn at_xdp(self, want: Want) -> Self {
         self.last(|step| step.want_xdp = Some(want))

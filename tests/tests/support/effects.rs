@@ -27,6 +27,8 @@ pub enum Effect {
     Used(u16, i64, i64),
     /// Stations that found the FDB full.
     FdbFull(u64),
+    /// A source address in no zone was noted, as seen on this port.
+    Zoneless(u16),
 }
 
 /// Everything that differs between two states of the maps.
@@ -57,6 +59,8 @@ pub fn effects(before: &Setup, after: &Setup) -> BTreeSet<Effect> {
             found.insert(Effect::Used(slot, difference(new.stations, old.stations), difference(new.flows, old.flows)));
         }
     }
+    let noted = after.zoneless.iter().filter(|(source, _)| !before.zoneless.contains_key(source));
+    found.extend(noted.map(|(_, slot)| Effect::Zoneless(*slot)));
     let full = |setup: &Setup| setup.control[Control::FdbFull as usize];
     if full(before) != full(after) {
         found.insert(Effect::FdbFull(full(after) - full(before)));

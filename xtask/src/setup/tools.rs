@@ -18,7 +18,7 @@ const fn tool(program: &'static str, deb: &'static str, rpm: &'static str) -> To
 }
 
 /// Every one of them.
-pub(crate) const TOOLS: [Tool; 17] = [
+pub(crate) const TOOLS: [Tool; 18] = [
     tool("ovs-vswitchd", "openvswitch-switch", "openvswitch"),
     tool("ovsdb-server", "openvswitch-switch", "openvswitch"),
     tool("ip", "iproute2", "iproute"),
@@ -26,6 +26,7 @@ pub(crate) const TOOLS: [Tool; 17] = [
     tool("iperf3", "iperf3", "iperf3"),
     tool("nft", "nftables", "nftables"),
     tool("ping", "iputils-ping", "iputils"),
+    tool("strace", "strace", "strace"),
     tool("tcpdump", "tcpdump", "tcpdump"),
     tool("bpftool", "bpftool", "bpftool"),
     tool("ethtool", "ethtool", "ethtool"),

@@ -3,7 +3,7 @@
 use super::*;
 
 fn error(topology: &Topology, host: &HostSnapshot, ovs: Option<&OvsSnapshot>) -> String {
-    build(topology, host, ovs, &lowered()).unwrap_err().to_string()
+    build(topology, host, ovs, &lowered()).and_then(Desired::harmless).unwrap_err().to_string()
 }
 
 #[test]
@@ -39,6 +39,13 @@ fn tc_beside_the_userspace_datapath_is_refused_by_port() {
     topology.ports = vec![PortRule { hook: HookChoice::Tc, ..rule("vnet1") }];
     let text = error(&topology, &host, Some(&ovs));
     assert!(text.starts_with("refused: port vnet1: hook = \"tc\"") && !text.contains("vnet0"), "{text}");
+    // A manager that runs already polices it meanwhile, and forwards nothing from or to it.
+    let desired = built(&topology, &host, Some(&ovs));
+    let [good, harmful] = [20, 21].map(|ifindex| &desired.ports[&ifindex]);
+    assert_eq!((good.hook, harmful.hook), (Hook::XdpEgress, Hook::XdpEgress));
+    assert!(good.port.is(abi::PORT_MEMBER | abi::PORT_ELIGIBLE) && good.ineligible.is_empty());
+    assert!(harmful.port.is(abi::PORT_MEMBER) && !harmful.port.is(abi::PORT_ELIGIBLE));
+    assert!(text.contains(&harmful.ineligible[0]), "{:?}", harmful.ineligible);
 }
 
 #[test]

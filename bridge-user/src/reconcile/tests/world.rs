@@ -41,6 +41,7 @@ pub(super) fn nothing() -> Desired {
         control: ControlWords::default(),
         policy: lowered(1),
         unpoliced: Vec::new(),
+        refused: Vec::new(),
         notes: Vec::new(),
     }
 }

@@ -1,10 +1,10 @@
 //! Design section 1, "Policy first": the egress program.
 
-use bridge_common::abi::{Control, Drop, REFRESH_ETHERTYPE, RESENT_FRAMES, Usage};
-use bridge_tests::frame::{Arp, BROADCAST, Eth, ethertype};
+use bridge_common::abi::{Control, Drop, Punt, REFRESH_ETHERTYPE, RESENT_FRAMES, Usage};
+use bridge_tests::frame::{Arp, BROADCAST, Eth, Ipv4, ethertype};
 
-use super::{SYN, tcp4, udp4, udp6};
-use crate::support::case::{Case, Want, leaves};
+use super::{ACK, SYN, tcp4, udp4, udp6};
+use crate::support::case::{Case, Want, enters, leaves};
 use crate::support::effects::Effect::{Forgot, Opened, Used};
 use crate::support::world::*;
 
@@ -17,7 +17,6 @@ fn routed(ips: ([u8; 4], [u8; 4])) -> Vec<u8> {
 pub fn cases() -> Vec<Case> {
     let allowed = (IP_LAN, IP_A);
     let denied = (IP_OUT, IP_A);
-    let userspace = |case: Case| case.with(|w| w.control[Control::Flags as usize] |= RESENT_FRAMES);
     let mut cases = vec![
         leaves("came in by a managed port: judged there", PA, PB, udp4(A, B, denied, (1, 2)), Want::Skip),
         leaves("routed by the host from one of our ports, allowed", PA, BR, routed(allowed), Want::Pass),
@@ -105,7 +104,20 @@ pub fn cases() -> Vec<Case> {
         leaves("a denied frame makes nobody forgotten", PB, OTHER, udp4(B, A, (IP_OUT, IP_B), (1, 2)), DENIED)
             .under(DEFAULT),
     ];
-    cases.extend([
+    cases.extend(resent());
+    cases.extend(resent_twice());
+    cases.extend(stateful());
+    cases
+}
+
+/// Beside Open vSwitch, whose user space re-sends frames.
+fn userspace(case: Case) -> Case {
+    case.with(|w| w.control[Control::Flags as usize] |= RESENT_FRAMES)
+}
+
+fn resent() -> Vec<Case> {
+    let (allowed, denied) = ((IP_LAN, IP_A), (IP_OUT, IP_A));
+    vec![
         userspace(leaves(
             "re-sent by user space, from a station of ours: its rule is counted",
             PB,
@@ -133,9 +145,45 @@ pub fn cases() -> Vec<Case> {
         .changing([Forgot(A), Used(1, -1, 0)]),
         userspace(leaves("routed in from another interface, beside user space", PA, OTHER, routed(denied), DENIED))
             .under(DEFAULT),
-    ]);
-    cases.extend(stateful());
-    cases
+        userspace(leaves(
+            "routed by the host and re-sent, allowed: its rule is counted",
+            PA,
+            0,
+            routed(allowed),
+            Want::Pass,
+        )),
+        userspace(leaves("routed by the host and re-sent, denied", PA, 0, routed(denied), DENIED)),
+        userspace(leaves("made by the host and re-sent", PA, 0, routed((IP_HOST, IP_A)), Want::Pass)),
+        leaves(
+            "ingress 0 beside a Linux bridge: nobody has judged it",
+            PB,
+            0,
+            udp4(B, A, (IP_A, IP_B), (1, 2)),
+            Want::Pass,
+        )
+        .under(INSIDE)
+        .changing([Forgot(A), Used(1, -1, 0)]),
+    ]
+}
+
+/// Frames that OVS's user space re-sends are judged where they came in and where they leave: the same verdict, one count, one flow.
+fn resent_twice() -> Vec<Case> {
+    let twice = |name: &str, from: u32, to: u32, frame: Vec<u8>, (first, second): (Want, Want), rule: u32| {
+        userspace(enters(name, from, frame.clone(), first)).under(rule).then_leaves(to, 0, frame, second)
+    };
+    let inside = || udp4(BROADCAST, A, (IP_A, IP_B), (1, 2));
+    let web = |port| tcp4(B, A, (IP_A, IP_WEB), (1000, port), SYN);
+    let later = || Eth::new(B, A).ipv4(&Ipv4::new(IP_A, IP_WEB).fragment(9, false).raw(6, &[0; 16]));
+    let no_ports = (Want::Drop(Drop::FragmentNoPorts), Want::EgressDrop(Drop::FragmentNoPorts));
+    let policy = (Want::Drop(Drop::Policy), DENIED);
+    let punt = |reason| (Want::Punt(reason), Want::Pass);
+    vec![
+        twice("twice: allowed without ports", PA, PB, inside(), punt(Punt::Multicast), INSIDE),
+        twice("twice: allowed by its port", PA, PB, web(443), (Want::Forward(PB), Want::Pass), WEB),
+        twice("twice: denied by a rule", PA, UP, tcp4(ROUTER, A, (IP_A, IP_OUT), (1, 25), SYN), policy, NO_SMTP),
+        twice("twice: denied by default", PA, PB, udp4(B, A, (IP_LAN, IP_OUT), (1, 2)), policy, DEFAULT),
+        twice("twice: a later fragment", PA, PB, later(), no_ports, bridge_common::decide::NO_RULE),
+    ]
 }
 
 fn stateful() -> Vec<Case> {
@@ -144,20 +192,33 @@ fn stateful() -> Vec<Case> {
     let judged_at_ingress = tcp4(HOST, A, (IP_A, IP_OUT), (1000, 443), SYN);
     vec![
         opens(leaves("an opener that only egress sees uses the host's quota", UP, OTHER, out(), Want::Pass))
-            .then(UP, tcp4(HOST, ROUTER, (IP_OUT, IP_A), (443, 1000), 16), Want::Punt(bridge_common::abi::Punt::OwnMac))
+            .then(UP, tcp4(HOST, ROUTER, (IP_OUT, IP_A), (443, 1000), 16), Want::Punt(Punt::OwnMac))
             .under(OUTWARD)
             .then_leaves(PA, BR, tcp4(A, HOST, (IP_OUT, IP_A), (443, 1000), 16), Want::Pass),
         leaves("the host's quota is used up", UP, OTHER, out(), Want::EgressDrop(Drop::FlowTableFull))
             .with(|w| _ = w.usage.insert(0, Usage { stations: 0, flows: 8 }))
             .under(OUTWARD),
-        super::super::case::enters(
+        enters(
             "judged at ingress and, routed, at egress: one flow, one count",
             PA,
             judged_at_ingress,
-            Want::Punt(bridge_common::abi::Punt::OwnMac),
+            Want::Punt(Punt::OwnMac),
         )
         .under(OUTWARD)
         .changing([Opened(1), Used(1, 0, 1)])
         .then_leaves(UP, BR, out(), Want::Pass),
+        userspace(enters(
+            "judged at ingress and, re-sent, at egress: one flow, one count, no room of the host's",
+            PA,
+            tcp4(STRANGER, A, (IP_A, IP_OUT), (1000, 443), SYN),
+            Want::Punt(Punt::UnknownDestination),
+        ))
+        .with(|w| _ = w.usage.insert(0, Usage { stations: 0, flows: 8 }))
+        .under(OUTWARD)
+        .changing([Opened(1), Used(1, 0, 1)])
+        .then_leaves(UP, 0, tcp4(STRANGER, A, (IP_A, IP_OUT), (1000, 443), SYN), Want::Pass)
+        .then(UP, tcp4(A, ROUTER, (IP_OUT, IP_A), (443, 1000), ACK), Want::Forward(PA))
+        .under(OUTWARD)
+        .then_leaves(PA, 0, tcp4(A, ROUTER, (IP_OUT, IP_A), (443, 1000), ACK), Want::Pass),
     ]
 }

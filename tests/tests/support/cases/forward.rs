@@ -48,7 +48,8 @@ pub fn cases() -> Vec<Case> {
             udp4(B, mac(5), (IP_OUT, IP_B), (1, 2)),
             Want::Drop(Drop::Policy),
         )
-        .under(DEFAULT),
+        .under(DEFAULT)
+        .zoneless(5),
         enters("from a port that is no member", PX, udp4(B, mac(7), (IP_A, IP_B), (1, 2)), Want::Drop(Drop::NotMember)),
         enters("from an interface that is no port", OTHER, a_to_b(), Want::Drop(Drop::NotReady)),
         enters("exactly the egress MTU", PA, sized(mac(8), 614), Want::Forward(PM)).under(INSIDE),
@@ -60,7 +61,7 @@ pub fn cases() -> Vec<Case> {
         enters("a tag in metadata too, its bytes counted", PA, a_to_b(), Want::Punt(Punt::Vlan))
             .under(INSIDE)
             .metadata_tag(5),
-        enters("tagged and denied", PA, denied_tagged(), Want::Drop(Drop::Policy)).under(DEFAULT),
+        enters("tagged and denied", PA, denied_tagged(), Want::Drop(Drop::Policy)).under(DEFAULT).zoneless(1),
     ];
     cases.extend(manager());
     cases
@@ -87,7 +88,8 @@ fn manager() -> Vec<Case> {
         beat("told to stop forwarding", 0, Want::Punt(Punt::NoManager)),
         enters("the policy stays when the manager is dead", PA, denied(), Want::Drop(Drop::Policy))
             .with(|w| w.set(Control::Heartbeat, 0))
-            .under(DEFAULT),
+            .under(DEFAULT)
+            .zoneless(1),
         enters(
             "learning goes on when the manager is dead",
             PA,
@@ -99,9 +101,11 @@ fn manager() -> Vec<Case> {
         .changing([Effect::Learned(STRANGER, 1), Effect::Used(1, 1, 0)]),
         enters("no generation yet", PA, a_to_b(), Want::Drop(Drop::NotReady)).with(|w| w.set(Control::Generation, 0)),
         enters("a generation without tables", PA, a_to_b(), Want::Drop(Drop::NotReady))
-            .with(|w| w.set(Control::Generation, 2)),
+            .with(|w| w.set(Control::Generation, 2))
+            .zoneless(1),
         enters("the other generation", PA, denied(), Want::Forward(PB))
             .with(|w| w.publish(2, policy(|p| p.default = bridge_user::topology::model::Action::Allow)))
-            .under(DEFAULT),
+            .under(DEFAULT)
+            .zoneless(1),
     ]
 }

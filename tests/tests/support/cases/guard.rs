@@ -22,6 +22,13 @@ pub fn cases() -> Vec<Case> {
         enters("another MAC", PG, udp4(A, STRANGER, (IP_G, IP_A), (1, 2)), Want::Drop(Drop::GuardMac)),
         enters("the MAC of a learned station", PG, udp4(A, B, (IP_G, IP_A), (1, 2)), Want::Drop(Drop::GuardMac)),
         enters(
+            "the MAC of a station that was learned before there was a guard",
+            PG,
+            udp4(A, STRANGER, (IP_G, IP_A), (1, 2)),
+            Want::Drop(Drop::GuardMac),
+        )
+        .with(|w| w.add_station(STRANGER, 4, 0, w.now_ns)),
+        enters(
             "the MAC of a static station of another port",
             PG,
             udp4(A, SLEEPER, (IP_G, IP_A), (1, 2)),
@@ -140,6 +147,13 @@ fn roles() -> Vec<Case> {
         enters("asks for a lease", PG, four(([0; 4], [255; 4]), &dhcp4(1, G, 1)), CONTROL),
         enters("offers a lease", PG, four((IP_G, [255; 4]), &dhcp4(2, G, 1)), dhcp),
         enters("offers a lease from another port", PG, four((IP_G, [255; 4]), &Udp::new(1067, 68, b"offer")), dhcp),
+        enters("a DHCP server's message to a relay", PG, four((IP_G, [255; 4]), &Udp::new(67, 67, b"offer")), dhcp),
+        enters(
+            "a DHCPv6 server's message to a relay",
+            PG,
+            Eth::new(A, G).ipv6(&Ipv6::new(link_local(G), link_local(A)).carry(&Udp::new(547, 547, b"x"))),
+            dhcp,
+        ),
         enters(
             "asks for a DHCPv6 lease",
             PG,

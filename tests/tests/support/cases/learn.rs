@@ -28,7 +28,8 @@ pub fn cases() -> Vec<Case> {
         enters("other ethertypes teach", PA, Eth::new(B, NEW).payload(0x9999, &[1; 46]), Want::Punt(Punt::Ethertype))
             .changing([Learned(NEW, 1), Used(1, 1, 0)]),
         enters("a denied frame does not teach", PA, udp4(B, NEW, (IP_OUT, IP_B), (1, 2)), Want::Drop(Drop::Policy))
-            .under(DEFAULT),
+            .under(DEFAULT)
+            .zoneless(1),
         enters(
             "an unreadable frame does not teach",
             PA,
@@ -36,7 +37,8 @@ pub fn cases() -> Vec<Case> {
             Want::Drop(Drop::Ethertype),
         ),
         enters("a denied frame does not move", PB, udp4(B, A, (IP_OUT, IP_B), (1, 2)), Want::Drop(Drop::Policy))
-            .under(DEFAULT),
+            .under(DEFAULT)
+            .zoneless(2),
         enters("learning off", PA, hello(NEW), Want::Punt(Punt::UnknownSource))
             .with(|w| w.set(Control::Flags, 0))
             .under(INSIDE),

@@ -70,8 +70,12 @@ fn v4() -> Vec<Case> {
         enters("DHCP discover", PA, four((zero, [255; 4]), &dhcp4(1, A, 1)), CONTROL),
         enters("DHCP request to a server", PA, four((zero, IP_OUT), &dhcp4(3, A, 1)), CONTROL),
         enters("DHCP offer to the broadcast address", PA, four((IP_OUT, [255; 4]), &dhcp4(2, A, 1)), CONTROL),
-        enters("DHCP renewal, unicast: judged", PA, four((IP_OUT, IP_B), &dhcp4(3, A, 1)), NO).under(DEFAULT),
-        enters("DHCP acknowledgement, unicast: judged", PA, four((IP_OUT, IP_B), &dhcp4(5, A, 1)), NO).under(DEFAULT),
+        enters("DHCP renewal, unicast: judged", PA, four((IP_OUT, IP_B), &dhcp4(3, A, 1)), NO)
+            .under(DEFAULT)
+            .zoneless(1),
+        enters("DHCP acknowledgement, unicast: judged", PA, four((IP_OUT, IP_B), &dhcp4(5, A, 1)), NO)
+            .under(DEFAULT)
+            .zoneless(1),
         enters("other ports from 0.0.0.0: judged", PA, ports((zero, IP_B), 68, 69), NO).under(DEFAULT),
         enters("TCP on DHCP's ports: judged", PA, four((zero, IP_B), &bridge_tests::frame::Tcp::syn(68, 67)), NO)
             .under(DEFAULT),
@@ -100,14 +104,21 @@ fn v6() -> Vec<Case> {
         enters("redirect from a port without guard", PA, nd(Icmp6::redirect(IP6_A, IP6_B)), CONTROL),
         enters("router solicitation", PA, nd(Icmp6 { kind: 133, code: 0, body: vec![0; 4] }), CONTROL),
         enters("type 138 is no neighbour discovery", PA, nd(Icmp6 { kind: 138, code: 0, body: vec![0; 12] }), NO)
-            .under(DEFAULT),
-        enters("ND with a code: judged", PA, nd(Icmp6 { code: 1, ..advertisement() }), NO).under(DEFAULT),
-        enters("ND with hop limit 254: judged", PA, low(254), NO).under(DEFAULT),
-        enters("ND behind a hop-by-hop header: judged", PA, chained(ExtensionHeader::options(0, 0)), NO).under(DEFAULT),
-        enters("ND in a fragment: judged", PA, chained(ExtensionHeader::fragment(0, false, 1)), NO).under(DEFAULT),
+            .under(DEFAULT)
+            .zoneless(1),
+        enters("ND with a code: judged", PA, nd(Icmp6 { code: 1, ..advertisement() }), NO).under(DEFAULT).zoneless(1),
+        enters("ND with hop limit 254: judged", PA, low(254), NO).under(DEFAULT).zoneless(1),
+        enters("ND behind a hop-by-hop header: judged", PA, chained(ExtensionHeader::options(0, 0)), NO)
+            .under(DEFAULT)
+            .zoneless(1),
+        enters("ND in a fragment: judged", PA, chained(ExtensionHeader::fragment(0, false, 1)), NO)
+            .under(DEFAULT)
+            .zoneless(1),
         enters("DHCPv6 to a group", PA, six((link_local(1), ip6(0xff02, 2)), &dhcp6(1, 1)), CONTROL),
         enters("DHCPv6 to a link-local address", PA, six((link_local(1), link_local(2)), &dhcp6(7, 1)), CONTROL),
-        enters("DHCPv6 to another address: judged", PA, six((IP6_OUT, IP6_B), &dhcp6(7, 1)), NO).under(DEFAULT),
+        enters("DHCPv6 to another address: judged", PA, six((IP6_OUT, IP6_B), &dhcp6(7, 1)), NO)
+            .under(DEFAULT)
+            .zoneless(1),
         enters(
             "other ports to link-local: judged",
             PA,

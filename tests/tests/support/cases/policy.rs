@@ -21,7 +21,21 @@ pub fn cases() -> Vec<Case> {
         web("source ports do not count", 81, Want::Drop(Drop::Policy)).under(DEFAULT),
         enters("another protocol on that port", UP, udp4(A, ROUTER, OUT_WEB, (5000, 80)), Want::Drop(Drop::Policy))
             .under(DEFAULT),
-        enters("nobody's addresses", PA, udp4(B, A, (IP_OUT, IP_OUT), (1, 2)), Want::Drop(Drop::Policy)).under(DEFAULT),
+        enters("nobody's addresses", PA, udp4(B, A, (IP_OUT, IP_OUT), (1, 2)), Want::Drop(Drop::Policy))
+            .under(DEFAULT)
+            .zoneless(1),
+        enters(
+            "nobody's, from the uplink: the internet",
+            UP,
+            udp4(A, ROUTER, (IP_OUT, IP_A), (1, 2)),
+            Want::Drop(Drop::Policy),
+        )
+        .under(DEFAULT),
+        enters("nobody's, a second time", PA, udp4(B, A, (IP_OUT, IP_OUT), (1, 2)), Want::Drop(Drop::Policy))
+            .under(DEFAULT)
+            .zoneless(1)
+            .then(PB, udp4(A, B, (IP_OUT, IP_OUT), (1, 2)), Want::Drop(Drop::Policy))
+            .under(DEFAULT),
         enters("a rule of both directions", UP, udp4(A, ROUTER, (IP_LAN, IP_A), (1, 2)), Want::Forward(PA))
             .under(TO_LAN),
         enters(
@@ -70,7 +84,8 @@ pub fn cases() -> Vec<Case> {
             udp4(BROADCAST, A, (IP_OUT, IP_B), (1, 2)),
             Want::Drop(Drop::Policy),
         )
-        .under(DEFAULT),
+        .under(DEFAULT)
+        .zoneless(1),
         enters("other ethertypes", PA, Eth::new(B, A).payload(0x9999, &[0; 46]), Want::Punt(Punt::Ethertype)),
         enters(
             "other ethertypes, forbidden",

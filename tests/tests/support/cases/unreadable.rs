@@ -157,7 +157,7 @@ fn extensions() -> Vec<Case> {
     ];
     let mut cases: Vec<Case> = good
         .into_iter()
-        .map(|(name, headers)| enters(&format!("IPv6 chain: {name}"), PA, chain(&headers), OK).under(WEB))
+        .map(|(name, headers)| enters(&format!("IPv6 chain: {name}"), PA, chain(&headers), OK).under(WEB).zoneless(1))
         .collect();
     cases
         .extend([135, 139, 140, 253, 254].map(|kind| {
@@ -182,7 +182,8 @@ fn extensions() -> Vec<Case> {
             },
             Want::Drop(Drop::Policy),
         )
-        .under(DEFAULT),
+        .under(DEFAULT)
+        .zoneless(1),
     ]);
     cases
 }

@@ -64,7 +64,8 @@ fn with_tc_behind() -> Vec<Case> {
     vec![
         enters("XDP takes what it can prove safe", PT, udp4(B, t, (IP_A, IP_B), (1, 2)), OK).under(INSIDE),
         enters("and drops what is denied", PT, udp4(B, t, (IP_OUT, IP_B), (1, 2)), Want::Drop(Drop::Policy))
-            .under(DEFAULT),
+            .under(DEFAULT)
+            .zoneless(10),
         enters(
             "what it leaves to TC counts and teaches only there",
             PT,
