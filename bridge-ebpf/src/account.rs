@@ -6,13 +6,17 @@ use bridge_common::{
     decide::NO_RULE,
 };
 
-use crate::maps::{COUNTERS, LAST_VERDICT, RULES, records_verdict};
+use crate::{
+    maps::{COUNTERS, LAST_VERDICT, RULES, records_verdict},
+    verifier::unknown,
+};
 
 /// Counts one frame of `len` bytes. With the `trace` feature it is logged as well: cell numbers are those of
 /// `bridge_common::abi::Counted::cell`.
 #[inline(always)]
 pub fn account<C: EbpfContext>(context: &C, slot: u16, counted: Counted, rule: u32, len: u32) {
-    let cell = counted.cell();
+    // The kernel compares the number that it indexes with, and no other.
+    let cell = unknown(counted.cell());
     if let Some(counters) = COUNTERS.get_ptr_mut(u32::from(slot))
         && cell < CELLS
     {

@@ -10,6 +10,7 @@ mod hook;
 mod maps;
 mod packet;
 mod tables;
+mod verifier;
 
 #[cfg(target_arch = "bpf")]
 #[panic_handler]

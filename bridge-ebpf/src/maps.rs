@@ -7,7 +7,7 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use bridge_common::abi::{
-    Cell, Flow, FlowKey, GuardKey, L4Data, Pair, Port, PortCounters, RuleWord, Station, StationKey, Usage, ZoneEntry,
+    Cell, Flow, FlowKey, GuardKey, L4Data, Port, PortCounters, RuleWord, Station, StationKey, Usage, ZoneEntry,
     Zoneless, control,
     maps::{DEFAULT_LIMITS, GUARD_ENTRIES, HOST_ADDRESSES, L4_ENTRIES, MEMOS, NEAR_IFINDEX, ZONELESS_ENTRIES},
 };
@@ -23,8 +23,9 @@ const INNER_ARRAY: usize = BPF_F_INNER_MAP as usize;
 type Zones4 = LpmTrie<[u8; 4], ZoneEntry, PREFIXES>;
 type Zones6 = LpmTrie<[u8; 16], ZoneEntry, PREFIXES>;
 type L4Trie = LpmTrie<L4Data, RuleWord, { L4_ENTRIES as usize }>;
-/// Inner arrays of any length: each generation has as many pairs as it has zones.
-type Pairs = Array<Pair, 1, INNER_ARRAY>;
+/// Inner arrays of any length: each generation has as many pairs as it has zones. Words instead of `abi::Pair`s: Linux 6.1 looks for a
+/// timer in a struct of the declared map's BTF and then takes no inner map without BTF for its like (`bpf_map_meta_equal`).
+type Pairs = Array<u64, 1, INNER_ARRAY>;
 
 #[btf_map]
 pub static CONTROL: Array<u64, { control::SLOTS as usize }> = Array::new();

@@ -11,17 +11,20 @@ use aya_ebpf::{
 use bridge_common::wire::{Frame, Header};
 use core::{ffi::c_void, mem::offset_of};
 
+use crate::verifier::unknown;
+
 /// Headers are looked for in the linear part up to here; beyond it, helpers copy them.
-const MAX_LINEAR: u32 = 0x3fff;
+const MAX_LINEAR: usize = 0x3fff;
 
 /// Reads a header that lies wholly in the linear part.
 #[inline(always)]
 fn linear<H: Header>(data: usize, data_end: usize, offset: u32) -> Option<H> {
-    // The verifier follows an offset only while it is small.
+    // The verifier follows an offset only while it is small, and older ones (6.1) only in the very register that was compared.
+    let offset = unknown(offset as usize);
     if offset > MAX_LINEAR {
         return None;
     }
-    let at = data + offset as usize;
+    let at = data + offset;
     if at + size_of::<H>() > data_end {
         return None;
     }

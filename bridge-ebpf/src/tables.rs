@@ -80,7 +80,7 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn pair(&self, generation: u32, index: u32) -> Option<Pair> {
-        PAIRS.get_value(generation & 1, &index).copied()
+        PAIRS.get_value(generation & 1, &index).map(|word| Pair::from_word(*word))
     }
 
     #[inline(always)]

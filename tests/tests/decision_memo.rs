@@ -13,7 +13,7 @@ use bridge_tests::model::fuzz::remembering_changes_nothing;
 use bridge_tests::model::{HostTables, Setup};
 use support::case::{At, Program, Want};
 use support::cases::{self, a_to_b};
-use support::world::{A, B, PA, PB, PT, SECOND, mac, world};
+use support::world::{A, AGEING, B, PA, PB, PT, SECOND, mac, world};
 
 const HOOKS: [Hook; 2] = [Hook::Tc, Hook::Xdp];
 
@@ -121,7 +121,7 @@ fn it_never_outlives_the_manager_or_a_station() {
     // Ten milliseconds before each of them ends; then twelve later, when a memo would still be good.
     let ends: [(&str, Change); 3] = [
         ("heartbeat", |w| w.set(Control::Heartbeat, w.now_ns + 10_000_000 - 5 * SECOND)),
-        ("destination", |w| w.add_station(B, 2, 0, w.now_ns + 10_000_000 - 300 * SECOND)),
+        ("destination", |w| w.add_station(B, 2, 0, w.now_ns + 10_000_000 - AGEING)),
         ("source", |w| {
             w.set(Control::AgeingNs, SECOND / 2);
             w.add_station(A, 1, 0, w.now_ns + 10_000_000 - SECOND / 2);

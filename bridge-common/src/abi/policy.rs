@@ -33,6 +33,19 @@ pub struct Pair {
 }
 const _: () = assert!(size_of::<Pair>() == 8);
 
+impl Pair {
+    /// From the word that it is in the map.
+    #[inline(always)]
+    pub const fn from_word(word: u64) -> Self {
+        let [a, b, c, d, e, f, g, h] = word.to_ne_bytes();
+        Self {
+            word: u32::from_ne_bytes([a, b, c, d]),
+            class: u16::from_ne_bytes([e, f]),
+            flags: u16::from_ne_bytes([g, h]),
+        }
+    }
+}
+
 /// The opposite direction has a stateful rule: a frame of this pair may be the reverse of a live flow.
 pub const PAIR_REVERSE_STATEFUL: u16 = 1;
 

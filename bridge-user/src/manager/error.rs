@@ -47,6 +47,7 @@ impl ManagerError {
             Self::Topology(_) | Self::Lower(_) => 2,
             Self::Desired(_) | Self::Unpoliced(_) => 3,
             Self::Dataplane(error) if error.is_refusal() => 3,
+            Self::Netlink(NetlinkError::NotPermitted(_)) => 3,
             Self::Runtime(_) | Self::Netlink(_) | Self::Dataplane(_) | Self::Metrics(_) => 1,
         }
     }

@@ -13,6 +13,8 @@ use bridge_user::policy::{lower, lowered::Lowered};
 use bridge_user::topology;
 
 pub const SECOND: u64 = 1_000_000_000;
+/// Short, so that a machine which has just booted can show an aged station.
+pub const AGEING: u64 = 15 * SECOND;
 
 // Interfaces. Above 255 on purpose, and in no order that slots could be mistaken for.
 /// Machine port, slot 1.
@@ -193,7 +195,7 @@ pub fn world() -> Setup {
     let mut setup = Setup::default();
     let now = setup.now_ns;
     setup.set(Control::Heartbeat, now);
-    setup.set(Control::AgeingNs, 300 * SECOND);
+    setup.set(Control::AgeingNs, AGEING);
     setup.set(Control::Flags, LEARNING);
     setup.set(Control::BridgeIfindex, u64::from(BR));
     setup.publish(1, policy(|_| {}));
@@ -220,7 +222,7 @@ pub fn world() -> Setup {
     setup.ports.insert(0, Port { flow_limit: 8, ..Port::default() });
     setup.add_station(HOST, 0, STATION_HOST, 0);
     setup.add_station(SLEEPER, 2, STATION_STATIC, 0);
-    setup.add_station(OLD, 2, 0, now - 301 * SECOND);
+    setup.add_station(OLD, 2, 0, now - AGEING - SECOND);
     let mut v4 = [0; 16];
     v4[..4].copy_from_slice(&IP_G);
     for (family, addr) in [(4, v4), (6, IP6_G)] {

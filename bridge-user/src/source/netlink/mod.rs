@@ -49,6 +49,9 @@ pub enum NetlinkError {
     /// The kernel refused.
     #[error("the kernel refused a netlink request: {0}")]
     Refused(std::io::Error),
+    /// It refused because of who asks.
+    #[error("the kernel does not show us {0}: Operation not permitted; run as root, or give CAP_NET_ADMIN")]
+    NotPermitted(&'static str),
     /// A message or row that cannot be read: the look is not used.
     #[error("netlink: cannot read what the kernel sent: {0}; this kernel needs a newer fastbridge")]
     Unreadable(String),

@@ -37,6 +37,9 @@ pub(super) async fn look(channel: &Channel<Raw>) -> Result<Chains, NetlinkError>
         {
             Vec::new()
         }
+        Err(NetlinkError::Refused(error)) if error.raw_os_error() == Some(libc::EPERM) => {
+            return Err(NetlinkError::NotPermitted("the chains of nftables"));
+        }
         rows => rows?,
     };
     Ok(chains(&rows))

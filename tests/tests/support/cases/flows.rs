@@ -82,7 +82,11 @@ pub fn cases() -> Vec<Case> {
     cases.extend(times());
     cases.extend(swaps());
     cases.extend(quotas());
-    cases
+    // Flows live longer than stations do elsewhere.
+    let patient = |w: &mut bridge_tests::model::Setup| {
+        w.set(Control::AgeingNs, w.control[Control::AgeingNs as usize].max(300 * SECOND));
+    };
+    cases.into_iter().map(|case| case.with(patient)).collect()
 }
 
 /// The opener's own frame, injected from outside: allowed by its rule, and no new flow. Its source MAC is the router's.
