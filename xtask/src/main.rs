@@ -13,6 +13,7 @@ mod process;
 mod run;
 mod setup;
 mod test;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -30,25 +31,25 @@ enum Verb {
     Bench(bench::Bench),
     Ci(ci::Ci),
     Install(install::Install),
+    Vm(vm::Vm),
 }
 
 fn main() -> ExitCode {
+    let whole = |()| ExitCode::SUCCESS;
     let done = match Verb::parse() {
-        Verb::Setup(verb) => verb.run(),
-        Verb::Build(verb) => verb.run(),
-        Verb::Run(verb) => verb.run(),
-        Verb::Lab(verb) => verb.run(),
-        Verb::Test(verb) => verb.run(),
-        Verb::Bench(verb) => verb.run(),
-        Verb::Ci(verb) => verb.run(),
-        Verb::Install(verb) => verb.run(),
+        Verb::Setup(verb) => verb.run().map(whole),
+        Verb::Build(verb) => verb.run().map(whole),
+        Verb::Run(verb) => verb.run().map(whole),
+        Verb::Lab(verb) => verb.run().map(whole),
+        Verb::Test(verb) => verb.run().map(whole),
+        Verb::Bench(verb) => verb.run().map(whole),
+        Verb::Ci(verb) => verb.run().map(whole),
+        Verb::Install(verb) => verb.run().map(whole),
+        Verb::Vm(verb) => verb.run(),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // A sentence, not a backtrace: these errors are for the person at the keyboard.
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    done.unwrap_or_else(|error| {
+        // A sentence, not a backtrace: these errors are for the person at the keyboard.
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
 }

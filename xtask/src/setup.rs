@@ -3,6 +3,7 @@
 //! On Debian, as root, it installs by apt, cargo and rustup. Anywhere else it prints the exact list and fails.
 
 mod apt;
+mod emulator;
 mod services;
 mod toolchain;
 mod tools;
@@ -11,6 +12,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::process::find;
+pub(crate) use emulator::{Emulator, emulator};
 use toolchain::Toolchain;
 
 /// Install what the build, the labs and the tests need; only what is missing.

@@ -1,0 +1,121 @@
+//! One machine for one command: boots, runs it, gives its output and its exit code, and is gone.
+
+use std::{
+    fs::{self, File},
+    io::{Read as _, Write as _},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::kernel::Kernel;
+use crate::process::root;
+
+/// What every command finds: modules, bpffs, places to write to, and the loopback.
+const PREPARE: &str = "mount --bind \"$VM_MODULES\" /lib/modules; mount -t bpf bpf /sys/fs/bpf; \
+    for dir in /run /tmp; do mount -t tmpfs tmpfs $dir; done; \
+    modprobe -a veth bridge tun openvswitch cls_bpf sch_ingress; ip link set lo up";
+const POLL: Duration = Duration::from_millis(300);
+
+/// A kernel, and how it is started.
+pub(super) struct Guest {
+    kernel: Kernel,
+    image: PathBuf,
+}
+
+impl Guest {
+    pub(super) fn new(kernel: Kernel) -> Result<Self> {
+        let image = kernel.image()?;
+        Ok(Self { kernel, image })
+    }
+
+    /// The kernel's name.
+    pub(super) fn kernel(&self) -> &'static str {
+        self.kernel.release.name()
+    }
+
+    /// Runs a line of shell; its output goes to stdout while it runs. Its exit code.
+    ///
+    /// # Errors
+    /// The machine did not start, or ended before the command did.
+    pub(super) fn run(&self, line: &str) -> Result<u8> {
+        self.run_telling(line, |text| {
+            let mut out = std::io::stdout();
+            out.write_all(text).and_then(|()| out.flush()).context("cannot print")
+        })
+    }
+
+    /// As [`Guest::run`], with the output going to `tell`, piece by piece.
+    pub(super) fn run_telling(&self, line: &str, mut tell: impl FnMut(&[u8]) -> Result<()>) -> Result<u8> {
+        // Not in /tmp, which is another one there.
+        let dir = tempfile::Builder::new().prefix("run-").tempdir_in(root().join("target/vm"));
+        let dir = dir.context("cannot make a directory to exchange files in")?;
+        let [script, out, status] = ["script", "out", "status"].map(|name| dir.path().join(name));
+        fs::write(&out, "")?;
+        let modules = self.kernel.dir.join("lib/modules");
+        let text = format!(
+            "export VM_MODULES='{}' VM_OUT='{}'\n({PREPARE}) >/dev/null 2>&1\ncd '{}'\n({line}) >'{}' 2>&1 </dev/null\necho $? >'{}'\n",
+            modules.display(),
+            dir.path().display(),
+            root().display(),
+            out.display(),
+            status.display(),
+        );
+        fs::write(&script, text)?;
+        let console = self.boot(dir.path(), &script, &mut File::open(&out)?, &mut tell)?;
+        match fs::read_to_string(&status).ok().and_then(|code| code.trim().parse().ok()) {
+            Some(code) => Ok(code),
+            None => bail!("the machine ended before the command did; its console:\n{}", last_lines(&console)),
+        }
+    }
+
+    /// Runs the machine to its end, and tells meanwhile what comes into `output`. What its console said.
+    fn boot(
+        &self,
+        dir: &Path,
+        script: &Path,
+        output: &mut File,
+        tell: &mut impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<Vec<u8>> {
+        let mut command = self.command(dir, script);
+        // A pipe: QEMU opens what we give it anew, and would write over a file from its beginning.
+        let (mut console, end) = std::io::pipe()?;
+        let mut machine = command.stdout(end.try_clone()?).stderr(end).spawn().context("virtme-ng did not start")?;
+        drop(command);
+        let console = thread::spawn(move || {
+            let mut said = Vec::new();
+            console.read_to_end(&mut said).map(|_| said)
+        });
+        let mut piece = Vec::new();
+        loop {
+            let ended = machine.try_wait()?;
+            piece.clear();
+            output.read_to_end(&mut piece)?;
+            tell(&piece)?;
+            if ended.is_some() {
+                break;
+            }
+            thread::sleep(POLL);
+        }
+        Ok(console.join().unwrap_or_else(|_| Ok(Vec::new()))?)
+    }
+
+    fn command(&self, dir: &Path, script: &Path) -> Command {
+        let mut command = Command::new(self.kernel.emulator.vng());
+        command.env("PATH", self.kernel.emulator.path());
+        command.arg("--run").arg(&self.image);
+        command.args(["--disable-kvm", "--cpus", "2", "--memory", "3G", "--user", "root", "--verbose"]);
+        command.arg("--rwdir").arg(dir).arg("--").arg(format!("bash {}", script.display()));
+        command.current_dir(root()).stdin(Stdio::null());
+        command
+    }
+}
+
+fn last_lines(said: &[u8]) -> String {
+    let text = String::from_utf8_lossy(said);
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}
