@@ -105,7 +105,7 @@ fn frames_are_captured_whole_with_their_tags() {
 fn the_reference_installation_is_broken_before_the_repair() {
     leaving_nothing(|| {
         let lab = reference::before().unwrap();
-        let probes = reference::probe(&lab, &reference::MASTERS).unwrap();
+        let probes = reference::probe_before(&lab, &reference::MASTERS).unwrap();
         assert_eq!(probes.len(), 15);
         for probe in probes {
             assert!(reference::shows_the_symptom(&probe), "{probe}");

@@ -53,7 +53,8 @@ impl Test {
         }
         if env::var_os("RUST_TEST_THREADS").is_none() {
             let cores = thread::available_parallelism().map_or(1, usize::from);
-            command.env("RUST_TEST_THREADS", cores.min(LABS_AT_A_TIME).to_string());
+            // One more than there are cores: a lab mostly waits.
+            command.env("RUST_TEST_THREADS", (cores + 1).min(LABS_AT_A_TIME).to_string());
         }
         counted(command.args(&self.arguments))
     }

@@ -151,6 +151,20 @@ fn probe_from(lab: &Lab, name: &str) -> Result<Vec<Probe>> {
     TARGETS.iter().map(|(target, _)| machine.ping(target)).collect()
 }
 
+/// As [`probe`], for the installation before the repair: what does not show the symptom is tried twice more, as the host may
+/// leave out an ICMP error (its limits, and a lock that it does not wait for: net/ipv4/icmp.c).
+pub fn probe_before(lab: &Lab, from: &[&str]) -> Result<Vec<Probe>> {
+    let mut probes = probe(lab, from)?;
+    for probe in &mut probes {
+        for _ in 0..2 {
+            if !shows_the_symptom(probe) {
+                *probe = lab.machine(&probe.from)?.ping(&probe.target)?;
+            }
+        }
+    }
+    Ok(probes)
+}
+
 /// Whether a probe before the repair shows the symptom the operators saw: freeipa1 is rejected, the rest is lost.
 #[must_use]
 pub fn shows_the_symptom(probe: &Probe) -> bool {

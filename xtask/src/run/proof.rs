@@ -41,7 +41,7 @@ fn before(report: &Report) -> Result<()> {
     report.step("building the installation as it was")?;
     let lab = reference::before()?;
     report.step("pinging five targets from three masters")?;
-    let probes = reference::probe(&lab, &reference::MASTERS)?;
+    let probes = reference::probe_before(&lab, &reference::MASTERS)?;
     reach::table(report, "what the masters reached", &probes);
     let shown = probes.iter().filter(|probe| reference::shows_the_symptom(probe)).count();
     report.line(
