@@ -3,8 +3,11 @@
 pub mod netlink;
 pub mod openflow;
 pub mod ovsdb;
+mod vlan;
 
 use std::{collections::BTreeMap, net::IpAddr};
+
+pub use vlan::{Carries, PortVlan};
 
 /// What netlink shows of the manager's network namespace, in one consistent look.
 #[derive(Clone, Debug, Default, PartialEq)]
