@@ -6,6 +6,7 @@
 #![cfg_attr(not(target_arch = "bpf"), allow(unused))]
 
 mod account;
+mod act;
 mod hook;
 mod maps;
 mod packet;

@@ -7,8 +7,8 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use bridge_common::abi::{
-    Cell, Flow, FlowKey, GuardKey, L4Data, Port, PortCounters, RuleWord, Station, StationKey, Usage, ZoneEntry,
-    Zoneless, control,
+    Cell, Flow, FlowKey, GuardKey, L4Data, Port, PortCounters, RuleWord, Station, StationKey, Usage, VlanSet,
+    ZoneEntry, Zoneless, control,
     maps::{DEFAULT_LIMITS, GUARD_ENTRIES, HOST_ADDRESSES, L4_ENTRIES, MEMOS, NEAR_IFINDEX, ZONELESS_ENTRIES},
 };
 use bridge_common::decide::{Memo, Scratch};
@@ -35,6 +35,8 @@ pub static SLOTS: HashMap<u32, u32, SLOT_COUNT> = HashMap::new();
 pub static NEAR_SLOTS: Array<u32, { NEAR_IFINDEX as usize }> = Array::new();
 #[btf_map]
 pub static PORTS: Array<Port, SLOT_COUNT> = Array::new();
+#[btf_map]
+pub static VLANS: Array<VlanSet, SLOT_COUNT> = Array::new();
 #[btf_map]
 pub static FDB: HashMap<StationKey, Station, STATIONS> = HashMap::new();
 #[btf_map]

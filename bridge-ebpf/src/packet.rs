@@ -8,11 +8,13 @@ use aya_ebpf::{
     macros::btf_map,
     programs::{TcContext, XdpContext},
 };
-use bridge_common::wire::{Frame, Header};
+use bridge_common::wire::{Frame, Header, Tag};
 use core::{ffi::c_void, mem::offset_of};
 
 use crate::verifier::unknown;
 
+/// TPID of an 802.1ad tag.
+const SERVICE_TAG: u16 = 0x88a8;
 /// Headers are looked for in the linear part up to here; beyond it, helpers copy them.
 const MAX_LINEAR: usize = 0x3fff;
 
@@ -100,7 +102,7 @@ impl Frame for XdpFrame<'_> {
     }
 
     #[inline(always)]
-    fn metadata_tag(&self) -> Option<u16> {
+    fn metadata_tag(&self) -> Option<Tag> {
         None
     }
 
@@ -169,8 +171,12 @@ impl Frame for SkbFrame<'_> {
     }
 
     #[inline(always)]
-    fn metadata_tag(&self) -> Option<u16> {
-        if self.skb().vlan_present != 0 { Some(self.skb().vlan_tci as u16) } else { None }
+    fn metadata_tag(&self) -> Option<Tag> {
+        if self.skb().vlan_present == 0 {
+            return None;
+        }
+        let service = self.skb().vlan_proto as u16 == SERVICE_TAG.to_be();
+        Some(Tag { tci: self.skb().vlan_tci as u16, service })
     }
 
     #[inline(always)]

@@ -14,7 +14,7 @@ use bridge_common::{
 };
 
 use crate::maps::{
-    CONTROL, FDB, FLOWS, FREED, GUARD, L4, MEMO, NEAR_SLOTS, PAIRS, PORTS, SLOTS, USED, ZONELESS, ZONES4, ZONES6,
+    CONTROL, FDB, FLOWS, FREED, GUARD, L4, MEMO, NEAR_SLOTS, PAIRS, PORTS, SLOTS, USED, VLANS, ZONELESS, ZONES4, ZONES6,
 };
 
 /// All maps together.
@@ -49,6 +49,11 @@ impl Tables for Maps {
     #[inline(always)]
     fn port(&self, slot: u16) -> Option<Port> {
         PORTS.get(u32::from(slot)).copied()
+    }
+
+    #[inline(always)]
+    fn carries(&self, slot: u16, vlan: u16) -> bool {
+        VLANS.get(u32::from(slot)).is_some_and(|set| set.contains(vlan))
     }
 
     #[inline(always)]

@@ -98,7 +98,7 @@ impl Reader {
     }
 
     fn port(&self, slot: u16, note: &PortNote) -> Result<Port, DataplaneError> {
-        let PortNote { name, ifindex, hook, uplink, attached, reasons, before_attach } = note.clone();
+        let PortNote { name, ifindex, hook, uplink, vlan, attached, reasons, before_attach } = note.clone();
         Ok(Port {
             name,
             ifindex,
@@ -107,6 +107,7 @@ impl Reader {
             attached,
             eligible: reasons.is_empty(),
             reasons,
+            vlan,
             tallies: PortTallies::from(&self.maps.port_counters(slot)?),
             stations: self.maps.usage(slot)?.stations,
             before_attach,

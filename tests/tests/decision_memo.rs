@@ -7,7 +7,7 @@ mod support;
 
 use bridge_common::abi::{Control, Drop, Punt};
 use bridge_common::decide::{Hook, Verdict};
-use bridge_common::wire::Bytes;
+use bridge_common::wire::{Bytes, Tag};
 use bridge_tests::frame::{Eth, Ipv4, Udp};
 use bridge_tests::model::fuzz::remembering_changes_nothing;
 use bridge_tests::model::{HostTables, Setup};
@@ -32,7 +32,7 @@ fn no_frame_fares_differently() {
             if !matches!(step.want(program), Want::Forward(_)) {
                 continue;
             }
-            same(&Bytes { tag: Some(5), ..frame });
+            same(&Bytes { tag: Some(Tag::customer(5)), ..frame });
             same(&Bytes { gso: true, ..frame });
             (0..step.frame.len()).for_each(|length| same(&Bytes { bytes: &step.frame[..length], ..frame }));
             for at in 0..step.frame.len().min(70) {

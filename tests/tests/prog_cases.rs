@@ -45,11 +45,11 @@ fn judge(kernel: &mut Kernel, case: &Case, number: usize, before: &Setup, progra
         (action, _) => action,
     };
     let mut wrong = host::compare(&place, step, program, before, (action, &ran.counts, &ran.after));
-    let (_, _, on_host) = host::judge(before.clone(), step, program);
+    let on_host = host::judge(before.clone(), step, program).after;
     if ran.after != on_host {
         wrong.push(format!("{place}: the maps differ from the host's\n    {:?}\n    {on_host:?}", ran.after));
     }
-    if ran.frame != step.frame {
+    if ran.frame != step.leaving(program) {
         wrong.push(format!("{place}: the frame was changed to {:02x?}", ran.frame));
     }
     let recorded = ran.counts.ports.keys().next().map(|&(slot, counted): &(u16, Counted)| (slot, counted.cell()));

@@ -9,6 +9,8 @@ pub const SLOTS: &str = "SLOTS";
 pub const NEAR_SLOTS: &str = "NEAR_SLOTS";
 /// Port slot to [`super::Port`]. `Array`.
 pub const PORTS: &str = "PORTS";
+/// Port slot to the [`super::VlanSet`] of a port with [`super::PORT_VLAN_LISTED`]. `Array`.
+pub const VLANS: &str = "VLANS";
 /// [`super::StationKey`] to [`super::Station`]. `HashMap`.
 pub const FDB: &str = "FDB";
 /// [`super::GuardKey`] to `u32` 1: addresses that a guarded station may use. `HashMap`.
@@ -42,11 +44,12 @@ pub const MEMO: &str = "MEMO";
 pub const LAST_VERDICT: &str = "LAST_VERDICT";
 
 /// Every map, in the order of their declaration.
-pub const ALL: [&str; 19] = [
+pub const ALL: [&str; 20] = [
     CONTROL,
     SLOTS,
     NEAR_SLOTS,
     PORTS,
+    VLANS,
     FDB,
     GUARD,
     ZONES4,

@@ -22,9 +22,10 @@ pub use reason::*;
 pub use station::*;
 
 /// Sizes of every shared layout. It goes into the ABI id, so that a manager never takes over maps of another shape.
-pub const LAYOUT: [usize; 14] = [
+pub const LAYOUT: [usize; 15] = [
     LAYOUT_VERSION,
     size_of::<Port>(),
+    size_of::<VlanSet>(),
     size_of::<StationKey>(),
     size_of::<Station>(),
     size_of::<GuardKey>(),
@@ -43,7 +44,7 @@ pub const LAYOUT: [usize; 14] = [
 pub const PROGRAMS: [&str; 3] = ["fastbridge_xdp", "fastbridge_in", "fastbridge_out"];
 
 /// Raised by hand when a field changes its meaning but not its size.
-const LAYOUT_VERSION: usize = 1;
+const LAYOUT_VERSION: usize = 2;
 
 /// A map key or value: `repr(C)`, no padding, every bit pattern valid.
 ///
@@ -58,4 +59,4 @@ macro_rules! plain {
     )* };
 }
 
-plain!(Zoneless, Port, StationKey, Station, GuardKey, FlowKey, Flow, Pair, L4Data, PortCounters, Cell, Usage);
+plain!(Zoneless, Port, VlanSet, StationKey, Station, GuardKey, FlowKey, Flow, Pair, L4Data, PortCounters, Cell, Usage);

@@ -17,8 +17,15 @@ pub struct Port {
     pub station_limit: u32,
     /// How many flows may be opened from here.
     pub flow_limit: u32,
+    /// VLAN of frames that come in without a VID, [`NO_PVID`]: the bridge drops them. 0 unless [`PORT_VLAN_AWARE`].
+    pub pvid: u16,
+    /// Always 0.
+    pub pad: u16,
 }
-const _: () = assert!(size_of::<Port>() == 20);
+const _: () = assert!(size_of::<Port>() == 24);
+
+/// No VLAN takes in frames without a VID.
+pub const NO_PVID: u16 = 0xffff;
 
 /// A member of the bridge. Without it every frame is dropped as `not-member`.
 pub const PORT_MEMBER: u32 = 1;
@@ -34,6 +41,44 @@ pub const PORT_VIRTUAL: u32 = 16;
 pub const PORT_XDP_TARGET: u32 = 32;
 /// A TC ingress program of ours runs behind the XDP program: what XDP does not finish, TC judges and counts.
 pub const PORT_TC_BEHIND: u32 = 64;
+/// The bridge reads tags. Without it a tag means nothing to it, and every frame is in VLAN 0.
+pub const PORT_VLAN_AWARE: u32 = 128;
+/// Carries the PVID only, and takes in no frame with a VID (an access port of Open vSwitch).
+pub const PORT_VLAN_ACCESS: u32 = 256;
+/// Carries the VLANs of its [`VlanSet`] only; without this and `PORT_VLAN_ACCESS`, every one.
+pub const PORT_VLAN_LISTED: u32 = 512;
+/// Frames of the PVID leave with a tag.
+pub const PORT_PVID_TAGGED: u32 = 1024;
+/// An 802.1ad tag names the VLAN like an 802.1Q one (Open vSwitch); without it such a frame counts as untagged.
+pub const PORT_SERVICE_TAGS: u32 = 2048;
+
+/// VLANs that a port carries, a bit for each VID: bit `vid % 64` of word `vid / 64`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct VlanSet {
+    /// The bits.
+    pub words: [u64; 64],
+}
+const _: () = assert!(size_of::<VlanSet>() == 512);
+
+impl VlanSet {
+    /// No VLAN.
+    pub const EMPTY: Self = Self { words: [0; 64] };
+
+    /// Whether this VLAN (its low twelve bits) is in it.
+    #[inline(always)]
+    pub const fn contains(&self, vlan: u16) -> bool {
+        self.words[(vlan >> 6 & 63) as usize] >> (vlan & 63) & 1 == 1
+    }
+}
+
+impl FromIterator<u16> for VlanSet {
+    fn from_iter<I: IntoIterator<Item = u16>>(vlans: I) -> Self {
+        let mut set = Self::EMPTY;
+        vlans.into_iter().for_each(|vlan| set.words[usize::from(vlan >> 6 & 63)] |= 1 << (vlan & 63));
+        set
+    }
+}
 
 impl Port {
     /// Whether all of `bits` are set.

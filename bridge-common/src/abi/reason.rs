@@ -36,7 +36,7 @@ reasons! {
         OverMtu = 5 "over-mtu",
         /// Control traffic, which the slow path must see.
         Control = 6 "control",
-        /// Tagged: allowed, and left to the slow path.
+        /// Allowed, but the slow path drops it for its VLAN, or treats its tag as we cannot.
         Vlan = 7 "vlan",
         /// Neither IPv4, IPv6 nor ARP, and `other_ethertypes = "punt"`.
         Ethertype = 8 "ethertype",

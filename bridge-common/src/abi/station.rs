@@ -6,7 +6,8 @@
 pub struct StationKey {
     /// MAC address, in wire order.
     pub mac: [u8; 6],
-    /// VLAN id, 0 = untagged.
+    /// VLAN id. In VLAN 0 lie the stations of frames without a VLAN, and those known beforehand ([`STATION_STATIC`],
+    /// [`STATION_HOST`]): their MACs are bound in every VLAN.
     pub vlan: u16,
 }
 const _: () = assert!(size_of::<StationKey>() == 8);

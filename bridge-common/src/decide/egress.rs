@@ -6,9 +6,10 @@
 use super::{
     EgressDecision, EgressVerdict, Learn, LearnOp, NO_RULE, Scratch, Tables,
     policy::{self, Live, Side},
+    vlan,
 };
 use crate::{
-    abi::{Control, Drop, NO_PORT, RESENT_FRAMES, STATION_ABSENT, Station},
+    abi::{Control, Drop, NO_PORT, RESENT_FRAMES, STATION_ABSENT, STATION_HOST, STATION_STATIC, Station},
     wire::{Frame, Packet, is_group, parse_into},
 };
 
@@ -56,8 +57,10 @@ fn judge<T: Tables, F: Frame>(
 ) -> Result<(), Drop> {
     let live = Live::read(tables).ok_or(Drop::NotReady)?;
     parse_into(frame, &mut scratch.packet)?;
+    let port = tables.port(decision.slot).unwrap_or_default();
+    scratch.packet.source.vlan = vlan::at_egress(&port, &scratch.packet);
     let source = tables.station(&scratch.packet.source);
-    let counts = !judged_before(tables, ingress_ifindex, source);
+    let counts = !judged_before(tables, ingress_ifindex, &scratch.packet, source);
     let judged = policy::judge(tables, frame, scratch, live, Side::Egress, NO_PORT);
     let rule = match &judged {
         Ok(permit) => permit.rule,
@@ -75,11 +78,12 @@ fn judge<T: Tables, F: Frame>(
 /// handed to the host for routing, and, where OVS's user space re-sends frames (they arrive with ingress 0), what a
 /// station of ours or the host's router sends.
 #[inline(always)]
-fn judged_before<T: Tables>(tables: &T, ingress_ifindex: u32, source: Station) -> bool {
+fn judged_before<T: Tables>(tables: &T, ingress_ifindex: u32, packet: &Packet, source: Station) -> bool {
     if ingress_ifindex != 0 {
         return u64::from(ingress_ifindex) == tables.control(Control::BridgeIfindex);
     }
-    resent(tables, ingress_ifindex) && !source.is(STATION_ABSENT)
+    resent(tables, ingress_ifindex)
+        && (!source.is(STATION_ABSENT) || vlan::bound(tables, packet.source.mac).is(STATION_STATIC | STATION_HOST))
 }
 
 /// Whether it may be a frame that came in through a port of ours and was re-sent by the slow path's user space.

@@ -1,6 +1,6 @@
 //! Forwarding: only what is known, and only where the slow path would do the same (design section 1).
 
-use super::{At, Hold, Hook, Tables, Verdict};
+use super::{At, Hold, Hook, Tables, Verdict, vlan};
 use crate::{
     abi::{
         Control, HEARTBEAT_STALE_NS, NO_PORT, PORT_ELIGIBLE, PORT_RUNNING, PORT_VIRTUAL, PORT_XDP_TARGET, Port, Punt,
@@ -29,9 +29,16 @@ pub(super) fn destination<T: Tables, F: Frame>(
 ) -> Verdict {
     match find(tables, packet, at, hold) {
         Ok((to, egress)) => match obstacle(frame, packet, at, &egress) {
-            None => Verdict::Forward { slot: to, ifindex: egress.ifindex },
             Some(reason) => Verdict::Punt(reason),
+            None if vlan::leaves(tables, &egress, to, packet, &mut hold.retag) => {
+                Verdict::Forward { slot: to, ifindex: egress.ifindex, retag: hold.retag }
+            }
+            None => Verdict::Punt(Punt::Vlan),
         },
+        // In VLANs other than 0 the host's MACs are not in the FDB.
+        Err(Punt::UnknownDestination) if packet.destination.vlan != 0 && is_hosts(tables, packet) => {
+            Verdict::Punt(Punt::OwnMac)
+        }
         Err(reason) => Verdict::Punt(reason),
     }
 }
@@ -65,7 +72,13 @@ fn find<T: Tables>(tables: &T, packet: &Packet, at: &At<'_>, hold: &mut Hold) ->
     Ok((station.port, egress))
 }
 
-/// What forbids this frame on this way.
+/// Out of line: nobody is in a hurry here, and the compiler mixes up nothing across a call.
+#[inline(never)]
+fn is_hosts<T: Tables>(tables: &T, packet: &Packet) -> bool {
+    vlan::bound(tables, packet.destination.mac).is(STATION_HOST)
+}
+
+/// What forbids this frame on this way, but for its VLAN.
 #[inline(always)]
 fn obstacle<F: Frame>(frame: &F, packet: &Packet, at: &At<'_>, egress: &Port) -> Option<Punt> {
     let gso = packet.gso && at.hook == Hook::Tc;

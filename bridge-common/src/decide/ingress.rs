@@ -4,7 +4,7 @@ use super::{
     Decision, Hook, LearnOp, NO_RULE, Scratch, Tables, Verdict, forward, guard,
     learn::{self, Clock},
     policy::{self, Live, Permit, Side},
-    recall,
+    recall, vlan,
 };
 use crate::{
     abi::{
@@ -67,8 +67,10 @@ fn judge<T: Tables, F: Frame>(
     }
     let live = Live::read(tables).ok_or(Drop::NotReady)?;
     parse_into(frame, &mut scratch.packet)?;
+    vlan::entering(tables, port, slot, scratch);
     let known = tables.station(&scratch.packet.source);
-    entitled(tables, frame, scratch, port, slot, known)?;
+    vlan::owner(tables, scratch, &known, port, slot);
+    entitled(tables, frame, scratch, port, slot)?;
     let permit = match policy::judge(tables, frame, scratch, live, Side::Ingress, slot) {
         Ok(permit) => permit,
         Err(denial) => {
@@ -88,15 +90,15 @@ fn entitled<T: Tables, F: Frame>(
     scratch: &mut Scratch,
     port: &Port,
     slot: u16,
-    known: Station,
 ) -> Result<(), Drop> {
+    let owner = scratch.owner;
     if port.is(PORT_GUARD) {
         // Static and bound to this very port, or it is no station of the guard's.
-        let bound = known.is(STATION_STATIC) && known.port == slot;
+        let bound = owner.is(STATION_STATIC) && owner.port == slot;
         return if bound { guard::check(tables, frame, scratch, slot) } else { Err(Drop::GuardMac) };
     }
-    let elsewhere = known.is(STATION_STATIC) && known.port != slot;
-    if elsewhere || known.is(STATION_HOST) { Err(Drop::StationElsewhere) } else { Ok(()) }
+    let elsewhere = owner.is(STATION_STATIC) && owner.port != slot;
+    if elsewhere || owner.is(STATION_HOST) { Err(Drop::StationElsewhere) } else { Ok(()) }
 }
 
 /// Learning, and whether the allowed frame may be forwarded.
@@ -112,19 +114,21 @@ fn allowed<T: Tables, F: Frame>(
     known: Station,
     permit: Permit,
 ) -> Verdict {
-    let Scratch { packet, learn: learned, hold, .. } = scratch;
+    let Scratch { packet, learn: learned, hold, entering, .. } = scratch;
     let packet = &*packet;
     let clock = Clock::read(tables);
-    let teaches = learn::teaches(packet) && port.is(PORT_ELIGIBLE);
+    let teaches = entering.clear && learn::teaches(packet) && port.is(PORT_ELIGIBLE);
     let mut source_punt = None;
-    if teaches {
+    if !entering.admitted {
+        // The slow path drops it, and learns nothing.
+    } else if teaches {
         (*learned, source_punt) = learn::source(tables, packet, port, slot, known, clock);
     } else {
         *learned = learn::distrust(packet, slot, known);
     }
-    let tagged = if packet.tagged { Some(Punt::Vlan) } else { None };
+    let vlan = if entering.admitted && entering.clear { None } else { Some(Punt::Vlan) };
     let ineligible = if port.is(PORT_ELIGIBLE | PORT_RUNNING) { None } else { Some(Punt::Ineligible) };
-    if let Some(reason) = permit.punt.or(tagged).or(ineligible).or(source_punt) {
+    if let Some(reason) = permit.punt.or(vlan).or(ineligible).or(source_punt) {
         return Verdict::Punt(reason);
     }
     let manager_until = forward::manager_until(tables);

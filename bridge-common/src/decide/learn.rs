@@ -47,7 +47,7 @@ fn add<T: Tables>(tables: &T, port: &Port, slot: u16, station: Station) -> (Lear
     (Learn { op: LearnOp::Add, station }, Some(Punt::UnknownSource))
 }
 
-/// Frames that the two slow paths learn from differently (reserved destinations, tags) teach us nothing; but if they
+/// Frames that the slow paths learn from differently (reserved destinations, tags that are not clear) teach us nothing; but if they
 /// show a station elsewhere than we believe, we believe nothing any more.
 #[inline(always)]
 pub(super) fn distrust(packet: &Packet, slot: u16, known: Station) -> Learn {
@@ -58,10 +58,10 @@ pub(super) fn distrust(packet: &Packet, slot: u16, known: Station) -> Learn {
     }
 }
 
-/// Whether this frame may teach us.
+/// Whether every slow path learns from frames to such a destination.
 #[inline(always)]
 pub(super) fn teaches(packet: &Packet) -> bool {
-    !packet.tagged && !is_reserved(&packet.destination.mac)
+    !is_reserved(&packet.destination.mac)
 }
 
 /// Until when a frame from this station changes and doubts nothing.

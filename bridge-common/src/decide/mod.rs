@@ -15,6 +15,7 @@ mod learn;
 mod policy;
 mod recall;
 mod settle;
+mod vlan;
 
 use ingress::At;
 
@@ -23,6 +24,7 @@ pub use egress::{egress, judged_at_ingress};
 pub use ingress::ingress;
 pub use recall::{Memo, Recalled, epoch, recall, remember};
 pub use settle::{counted, settle, settle_egress};
+pub use vlan::Retag;
 
 use crate::{
     abi::{
@@ -42,6 +44,8 @@ pub trait Tables {
     fn slot(&self, ifindex: u32) -> Option<u16>;
     /// A port's configuration.
     fn port(&self, slot: u16) -> Option<Port>;
+    /// Whether the port in this slot lists the VLAN: asked of ports with [`crate::abi::PORT_VLAN_LISTED`] only.
+    fn carries(&self, slot: u16, vlan: u16) -> bool;
     /// A station, or [`Station::ABSENT`].
     fn station(&self, key: &StationKey) -> Station;
     /// Whether the guard knows this address.
@@ -110,6 +114,8 @@ pub enum Verdict {
         slot: u16,
         /// Interface index.
         ifindex: u32,
+        /// What becomes of its tag.
+        retag: Retag,
     },
     /// Untouched to the slow path.
     Punt(Punt),
@@ -180,6 +186,10 @@ pub struct Scratch {
     pub learn: Learn,
     /// The source is in no zone, which people should know.
     pub(crate) zoneless: bool,
+    /// How the bridge takes it in.
+    pub(crate) entering: vlan::Entering,
+    /// What is known beforehand of the source.
+    pub(crate) owner: Station,
     /// Whether, and for how long, the decision may be remembered.
     pub(crate) hold: Hold,
     /// What becomes of a flow: fresh up to its `op`.
@@ -219,6 +229,8 @@ pub(crate) struct Hold {
     pub(crate) until: u64,
     /// MTU of the egress port.
     pub(crate) mtu: u32,
+    /// What becomes of the frame's tag there.
+    pub(crate) retag: Retag,
     /// Checksums matter.
     pub(crate) sums: bool,
     /// A rule or a flow asked for the frame's ports.

@@ -1,6 +1,6 @@
 //! The policy: zones, rules, flows; what always passes, and what is the host's own business (design section 2).
 
-use super::{NO_RULE, Scratch, Tables, flow};
+use super::{NO_RULE, Scratch, Tables, flow, vlan};
 use crate::{
     abi::{
         Control, Drop, L4Data, PAIR_REVERSE_STATEFUL, PolicyMeta, Punt, RULE_ALLOW, RULE_NEEDS_PORTS, RULE_STATEFUL,
@@ -111,7 +111,9 @@ fn judge_ip<T: Tables, F: Frame>(
     if from & ZONE_HOST != 0 {
         match side {
             Side::Ingress => return Err(Denial::unjudged(Drop::HostSpoof)),
-            Side::Egress if tables.station(&packet.source).is(STATION_HOST) => return Ok(Permit::unjudged(None)),
+            Side::Egress if vlan::bound(tables, packet.source.mac).is(STATION_HOST) => {
+                return Ok(Permit::unjudged(None));
+            }
             Side::Egress => {}
         }
     }
@@ -123,7 +125,7 @@ fn judge_ip<T: Tables, F: Frame>(
         return Ok(Permit::unjudged(reserved.or(Some(Punt::Multicast))));
     }
     let to = tables.zone(live.generation, ip.family, &ip.dst.0);
-    if side == Side::Ingress && to & ZONE_HOST != 0 && tables.station(&packet.destination).is(STATION_HOST) {
+    if side == Side::Ingress && to & ZONE_HOST != 0 && vlan::bound(tables, packet.destination.mac).is(STATION_HOST) {
         return Ok(Permit::unjudged(reserved));
     }
     // Link-local addresses are in no zone by definition, and the unspecified one is nobody's.

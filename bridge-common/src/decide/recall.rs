@@ -2,7 +2,7 @@
 //!
 //! [`remember`] keeps a decision to forward in a small table of this CPU; [`recall`] finds it there, without another look-up. It
 //! gives what [`ingress`](super::ingress) would give, because
-//! * only untagged IPv4 TCP and UDP without options and fragments is remembered, and only where neither a flow nor a rule with
+//! * only untagged IPv4 TCP and UDP without options and fragments is remembered, that stays untagged, and only where neither a flow nor a rule with
 //!   ports had a say: a memo stands for all flows between two stations' addresses;
 //! * what the decision read from such a frame is compared (MACs, addresses, protocol) or judged again (well-known ports, lengths,
 //!   MTU, checksum);
@@ -14,7 +14,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::{Decision, Hold, Hook, Scratch, Tables, TablesMut, Verdict};
+use super::{Decision, Hold, Hook, Retag, Scratch, Tables, TablesMut, Verdict};
 use crate::{
     abi::{Control, NO_PORT, maps::MEMOS},
     wire::{Frame, Head, is_full_checksum},
@@ -104,9 +104,9 @@ pub fn remember<T: TablesMut, F: Frame>(
     decision: &Decision,
     scratch: &Scratch,
 ) {
-    let Verdict::Forward { slot: to, ifindex } = decision.verdict else { return };
+    let Verdict::Forward { slot: to, ifindex, retag } = decision.verdict else { return };
     let Hold { epoch, mtu, sums, ports_read, lasting, .. } = scratch.hold;
-    if !lasting || ports_read || epoch == 0 || to == NO_PORT {
+    if !lasting || ports_read || epoch == 0 || to == NO_PORT || retag != Retag::KEEP {
         return;
     }
     let Some(head) = frame.peek::<Head>(0) else { return };

@@ -5,7 +5,7 @@ use network_types::{
     vlan::VlanHdr,
 };
 
-use super::{Class, Frame, Packet, ip};
+use super::{Class, Frame, Packet, Tag, ip};
 use crate::abi::{Drop, REFRESH_ETHERTYPE};
 
 const ETH_LEN: u32 = EthHdr::LEN as u32;
@@ -37,12 +37,18 @@ pub fn parse<F: Frame>(frame: &F) -> Result<Packet, Drop> {
 #[inline(never)]
 pub fn parse_into<F: Frame>(frame: &F, packet: &mut Packet) -> Result<(), Drop> {
     let eth: EthHdr = frame.read(0).ok_or(Drop::Malformed)?;
-    let in_metadata = frame.metadata_tag().is_some();
+    let beside = frame.metadata_tag();
+    let in_metadata = beside.is_some();
     let mut ethertype = u16::from_be(eth.ether_type);
     let mut l3 = ETH_LEN;
     let mut tags = u32::from(in_metadata);
+    packet.tag = beside.unwrap_or_default();
     if is_tag(ethertype) {
-        (ethertype, l3) = behind_tag(frame, l3).ok_or(Drop::Malformed)?;
+        let tag: VlanHdr = frame.read(l3).ok_or(Drop::Malformed)?;
+        if !in_metadata {
+            packet.tag = Tag { tci: u16::from_be_bytes(tag.tci), service: ethertype == SERVICE_TAG };
+        }
+        (ethertype, l3) = (u16::from_be(tag.ether_type), l3 + TAG_LEN);
         tags += 1;
     }
     packet.destination.mac = eth.dst_addr;
@@ -96,18 +102,13 @@ const fn is_llc(ethertype: u16) -> bool {
     ethertype < FIRST_ETHERTYPE || ethertype == JUMBO_LLC
 }
 
-#[inline(always)]
-fn behind_tag<F: Frame>(frame: &F, at: u32) -> Option<(u16, u32)> {
-    let tag: VlanHdr = frame.read(at)?;
-    Some((u16::from_be(tag.ether_type), at + TAG_LEN))
-}
-
 /// More than one tag. What hides IPv4, IPv6, ARP or something unreadable is dropped (CERT VU#855201).
 #[inline(always)]
 fn stacked<F: Frame>(frame: &F, outer: u16, at: u32) -> Result<Class, Drop> {
     let mut inner = outer;
     if is_tag(outer) {
-        (inner, _) = behind_tag(frame, at).ok_or(Drop::VlanDepth)?;
+        let tag: VlanHdr = frame.read(at).ok_or(Drop::VlanDepth)?;
+        inner = u16::from_be(tag.ether_type);
     }
     let hidden = is_tag(inner)
         || is_llc(inner)

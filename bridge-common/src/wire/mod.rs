@@ -29,7 +29,7 @@ use network_types::{
     udp::UdpHdr,
     vlan::VlanHdr,
 };
-pub use packet::{Addr, Class, Ip, Packet, proto};
+pub use packet::{Addr, Class, Ip, Packet, Tag, proto};
 pub use quote::quoted;
 
 /// A frame, starting at its destination MAC. Every read is checked; nothing is ever read past its end.
@@ -38,8 +38,8 @@ pub trait Frame {
     fn len(&self) -> u32;
     /// Whether it is a segmentation-offload super-frame, which may be longer than any MTU.
     fn is_gso(&self) -> bool;
-    /// The tag control information, host byte order, of a tag that travels as metadata beside the frame.
-    fn metadata_tag(&self) -> Option<u16>;
+    /// A tag that travels as metadata beside the frame: the outermost one.
+    fn metadata_tag(&self) -> Option<Tag>;
     /// Reads a header at `offset`; `None` if it does not lie wholly inside the frame.
     fn read<H: Header>(&self, offset: u32) -> Option<H>;
     /// As [`Frame::read`], but may refuse what does not lie in one piece: for those who have another way then.
@@ -106,7 +106,7 @@ pub struct Bytes<'a> {
     /// See [`Frame::is_gso`].
     pub gso: bool,
     /// See [`Frame::metadata_tag`].
-    pub tag: Option<u16>,
+    pub tag: Option<Tag>,
 }
 
 impl<'a> Bytes<'a> {
@@ -125,7 +125,7 @@ impl Frame for Bytes<'_> {
         self.gso
     }
 
-    fn metadata_tag(&self) -> Option<u16> {
+    fn metadata_tag(&self) -> Option<Tag> {
         self.tag
     }
 

@@ -122,12 +122,35 @@ impl Ip {
     }
 }
 
+/// A VLAN tag (IEEE 802.1Q, 9.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tag {
+    /// Priority in bits 13 to 15, drop eligible in bit 12, VID below. Host byte order.
+    pub tci: u16,
+    /// A service tag (802.1ad, 0x88a8) and no customer tag (802.1Q, 0x8100).
+    pub service: bool,
+}
+
+impl Tag {
+    /// An 802.1Q tag.
+    #[must_use]
+    pub const fn customer(tci: u16) -> Self {
+        Self { tci, service: false }
+    }
+
+    /// The VLAN that it names, 0 = none.
+    #[inline(always)]
+    pub const fn vid(self) -> u16 {
+        self.tci & 0x0fff
+    }
+}
+
 /// A parsed frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Packet {
-    /// Destination MAC, as FDB key.
+    /// Destination MAC, as FDB key; its VLAN is not the parser's to tell.
     pub destination: StationKey,
-    /// Source MAC, as FDB key.
+    /// Source MAC, likewise.
     pub source: StationKey,
     /// Frame length without FCS, a tag in metadata included.
     pub len: u32,
@@ -139,6 +162,8 @@ pub struct Packet {
     pub class: Class,
     /// Carries at least one tag.
     pub tagged: bool,
+    /// The outermost tag, if `tagged`.
+    pub tag: Tag,
     /// See [`super::Frame::is_gso`].
     pub gso: bool,
     /// Meaningful when `class` is [`Class::Ip`].

@@ -2,19 +2,20 @@
 
 use aya_ebpf::{
     bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC},
-    helpers::generated::bpf_redirect,
     macros::classifier,
     programs::TcContext,
 };
 use bridge_common::{
-    abi::Counted,
+    abi::{Counted, Punt},
     decide::{
-        Hook, Verdict, counted, egress, epoch, ingress, judged_at_ingress, recall, remember, settle, settle_egress,
+        Hook, Retag, Verdict, counted, egress, epoch, ingress, judged_at_ingress, recall, remember, settle,
+        settle_egress,
     },
 };
 
 use crate::{
     account::account,
+    act::tc::forward,
     maps::{Space, scratch},
     packet::SkbFrame,
     tables::Maps,
@@ -31,23 +32,25 @@ pub fn fastbridge_in(ctx: TcContext) -> i32 {
     let epoch = epoch(&Maps);
     if let Some(known) = recall(&Maps, &SkbFrame::new(&ctx), ifindex, Hook::Tc, epoch) {
         account(&ctx, known.slot, Counted::Forward, known.rule, known.len);
-        // SAFETY: as below.
-        return unsafe { bpf_redirect(known.ifindex, 0) as i32 };
+        return forward(&ctx, known.ifindex, Retag::KEEP).unwrap_or(NEXT);
     }
     let Some(scratch) = scratch(Space::Ingress) else { return TC_ACT_SHOT };
     // Anew: with the pointers of before, what `recall` found out about the frame would stay with the verifier, which would
     // follow every way out of it through all that comes.
     let frame = SkbFrame::new(&ctx);
     let decision = ingress(&Maps, &frame, ifindex, Hook::Tc, epoch, scratch);
-    let verdict = settle(&Maps, &decision, scratch);
+    let mut verdict = settle(&Maps, &decision, scratch);
     remember(&Maps, &frame, ifindex, Hook::Tc, &decision, scratch);
-    account(&ctx, decision.slot, counted(verdict), decision.rule, decision.len);
-    match verdict {
-        // SAFETY: no preconditions; an interface that is gone drops the frame.
-        Verdict::Forward { ifindex, .. } => unsafe { bpf_redirect(ifindex, 0) as i32 },
+    let action = match verdict {
+        Verdict::Forward { ifindex, retag, .. } => forward(&ctx, ifindex, retag).unwrap_or_else(|()| {
+            verdict = Verdict::Punt(Punt::Vlan);
+            NEXT
+        }),
         Verdict::Punt(_) => NEXT,
         Verdict::Drop(_) => TC_ACT_SHOT,
-    }
+    };
+    account(&ctx, decision.slot, counted(verdict), decision.rule, decision.len);
+    action
 }
 
 /// Judges what leaves the bridge and did not come in through a managed port.

@@ -3,12 +3,13 @@
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 use bridge_common::{
     abi::{Counted, Punt},
-    decide::{Hook, Verdict, counted, epoch, ingress, recall, remember, settle},
+    decide::{Hook, Retag, Verdict, counted, epoch, ingress, recall, remember, settle},
 };
 
 use crate::{
     account::account,
-    maps::{Space, TARGETS, scratch},
+    act::xdp::forward,
+    maps::{Space, scratch},
     packet::XdpFrame,
     tables::Maps,
 };
@@ -19,7 +20,7 @@ pub fn fastbridge_xdp(ctx: XdpContext) -> u32 {
     let ifindex = ctx.ingress_ifindex() as u32;
     let epoch = epoch(&Maps);
     if let Some(known) = recall(&Maps, &XdpFrame::new(&ctx), ifindex, Hook::Xdp, epoch)
-        && let Ok(action) = redirect(known.to)
+        && let Ok(action) = forward(&ctx, known.to, Retag::KEEP)
     {
         account(&ctx, known.slot, Counted::Forward, known.rule, known.len);
         return action;
@@ -34,23 +35,14 @@ pub fn fastbridge_xdp(ctx: XdpContext) -> u32 {
     let mut verdict = settle(&Maps, &decision, scratch);
     remember(&Maps, &frame, ifindex, Hook::Xdp, &decision, scratch);
     let action = match verdict {
-        Verdict::Forward { slot, .. } => match redirect(slot) {
-            Ok(action) => action,
-            Err(_) => {
-                verdict = Verdict::Punt(Punt::EgressDown);
-                xdp_action::XDP_PASS
-            }
-        },
+        Verdict::Forward { slot, retag, .. } => forward(&ctx, slot, retag).unwrap_or_else(|()| {
+            // The slow path knows better.
+            verdict = Verdict::Punt(Punt::EgressDown);
+            xdp_action::XDP_PASS
+        }),
         Verdict::Punt(_) => xdp_action::XDP_PASS,
         Verdict::Drop(_) => xdp_action::XDP_DROP,
     };
     account(&ctx, decision.slot, counted(verdict), decision.rule, decision.len);
     action
-}
-
-/// Out of the port in this slot. `Err`, with the action XDP_PASS, when the device has left the map meanwhile: the slow path
-/// knows better.
-#[inline(always)]
-fn redirect(slot: u16) -> Result<u32, u32> {
-    TARGETS.redirect(u32::from(slot), u64::from(xdp_action::XDP_PASS))
 }

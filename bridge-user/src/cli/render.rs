@@ -72,8 +72,8 @@ fn or_dash(text: String) -> String {
 
 /// `show ports`: one line for each managed port, then the ports that cannot be policed.
 pub fn ports_table(snapshot: &Snapshot) -> String {
-    let header = ["PORT", "IFINDEX", "HOOK", "ROLE", "ATTACHED", "FORWARD", "PUNT", "DROP", "ELIGIBLE"];
-    let mut text = table(&header, &[1, 5, 6, 7], sorted(snapshot).into_values().map(port_row));
+    let header = ["PORT", "IFINDEX", "HOOK", "ROLE", "VLAN", "ATTACHED", "FORWARD", "PUNT", "DROP", "ELIGIBLE"];
+    let mut text = table(&header, &[1, 6, 7, 8], sorted(snapshot).into_values().map(port_row));
     for name in &snapshot.unpoliced_ports {
         // A String takes every write.
         let _ = writeln!(text, "unpoliced: {} (no hook of ours reaches its frames)", printable(name));
@@ -88,6 +88,7 @@ fn port_row(port: &Port) -> Vec<String> {
         port.ifindex.to_string(),
         port.hook.name().into(),
         port.role().into(),
+        or_dash(port.vlan.clone()),
         yes_no(port.attached),
         port.tallies.forward.packets.to_string(),
         packets(&port.tallies.punt).to_string(),
@@ -108,6 +109,7 @@ struct PortJson<'a> {
     ifindex: u32,
     hook: &'static str,
     role: &'static str,
+    vlan: Option<&'a str>,
     attached: bool,
     eligible: bool,
     reasons: &'a [String],
@@ -131,6 +133,7 @@ fn port_json(port: &Port) -> PortJson<'_> {
         ifindex: port.ifindex,
         hook: port.hook.name(),
         role: port.role(),
+        vlan: Some(port.vlan.as_str()).filter(|vlan| !vlan.is_empty()),
         attached: port.attached,
         eligible: port.eligible,
         reasons: &port.reasons,

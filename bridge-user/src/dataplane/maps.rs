@@ -9,7 +9,7 @@ use aya::{
 };
 use bridge_common::abi::{
     CELLS, Cell, Control, Flow, FlowKey, GuardKey, L4Data, Pair, Port, PortCounters, Station, StationKey, Usage,
-    Zoneless,
+    VlanSet, Zoneless,
     maps::{self, NEAR_IFINDEX},
 };
 
@@ -24,6 +24,7 @@ pub struct Maps {
     pub(super) slots: HashMap<MapData, u32, u32>,
     pub(super) near_slots: Array<MapData, u32>,
     pub(super) ports: Array<MapData, Pod<Port>>,
+    pub(super) vlans: Array<MapData, Pod<VlanSet>>,
     pub(super) fdb: HashMap<MapData, Pod<StationKey>, Pod<Station>>,
     pub(super) guard: HashMap<MapData, Pod<GuardKey>, u32>,
     pub(super) zones4: ArrayOfMaps<MapData, Trie<[u8; 4]>>,
@@ -63,6 +64,7 @@ impl Maps {
             slots: typed(maps::SLOTS, &mut open)?,
             near_slots: typed(maps::NEAR_SLOTS, &mut open)?,
             ports: typed(maps::PORTS, &mut open)?,
+            vlans: typed(maps::VLANS, &mut open)?,
             fdb: typed(maps::FDB, &mut open)?,
             guard: typed(maps::GUARD, &mut open)?,
             zones4: typed(maps::ZONES4, &mut open)?,

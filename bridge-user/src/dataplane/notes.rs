@@ -58,6 +58,9 @@ pub struct PortNote {
     pub hook: String,
     /// Stations are not limited.
     pub uplink: bool,
+    /// How the bridge treats tags there; empty: they mean nothing to it.
+    #[serde(default)]
+    pub vlan: String,
     /// Its programs are attached.
     pub attached: bool,
     /// Why it does not take part in forwarding.

@@ -91,11 +91,12 @@ fn refused(name: &'static str, error: ProgramError) -> LoadError {
     LoadError::Program { name, error: Box::new(error) }
 }
 
-fn capacities(limits: &Limits) -> [(&'static str, u32); 9] {
+fn capacities(limits: &Limits) -> [(&'static str, u32); 10] {
     let slots = limits.ports + 1;
     [
         (maps::SLOTS, slots),
         (maps::PORTS, slots),
+        (maps::VLANS, slots),
         (maps::FDB, limits.stations),
         (maps::FLOWS, limits.flows),
         (maps::USED, slots),

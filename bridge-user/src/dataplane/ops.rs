@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use aya::maps::{MapError, xdp::XdpMapError};
-use bridge_common::abi::{Control, NO_PORT, PORT_RUNNING, Port, Station, StationKey, maps};
+use bridge_common::abi::{
+    Control, NO_PORT, PORT_PVID_TAGGED, PORT_RUNNING, PORT_VLAN_ACCESS, PORT_VLAN_AWARE, PORT_VLAN_LISTED, Port,
+    Station, StationKey, VlanSet, maps,
+};
 
 use super::{Pod, error::DataplaneError, executor::Executor, links, maps::failed};
 use crate::{
@@ -60,16 +63,21 @@ impl Executor {
         if let Some(old) = old.filter(Station::is_learned) {
             self.maps.give_back(old.port, 1, 0)?;
         }
-        self.mirror.stations.insert(key, entry);
+        if self.mirror.stations.insert(key, entry) != Some(entry) {
+            // What was learned of it in VLANs must not outlive the binding.
+            self.maps.purge_vlans_of(key.mac, entry.port)?;
+        }
         Ok(())
     }
 
     fn set_port(&mut self, slot: u16, port: Port) -> Result<(), DataplaneError> {
         self.maps.ports.set(u32::from(slot), Pod(port), 0).map_err(failed(maps::PORTS))?;
-        let ran = self.mirror.ports.get(&slot).is_some_and(|old| old.is(PORT_RUNNING));
-        if ran && !port.is(PORT_RUNNING) {
-            // A Linux bridge forgets the stations of a port that goes down, and floods once it is back. Forgetting is
-            // right beside Open vSwitch too, which remembers them: the frames go to it.
+        let old = self.mirror.ports.get(&slot).copied().unwrap_or_default();
+        // A Linux bridge forgets the stations of a port that goes down, and floods once it is back. Forgetting is
+        // right beside Open vSwitch too, which remembers them: the frames go to it.
+        let went_down = old.is(PORT_RUNNING) && !port.is(PORT_RUNNING);
+        // Open vSwitch forgets the stations of a port whose VLANs change (ofproto/ofproto-dpif.c `bundle_set`).
+        if went_down || old != Port::default() && vlans_of(&old) != vlans_of(&port) {
             self.maps.purge_stations(slot)?;
         }
         if port == Port::default() {
@@ -77,6 +85,17 @@ impl Executor {
         } else {
             self.mirror.ports.insert(slot, port)
         };
+        Ok(())
+    }
+
+    fn set_vlans(&mut self, slot: u16, vlans: &VlanSet) -> Result<(), DataplaneError> {
+        self.maps.vlans.set(u32::from(slot), Pod(*vlans), 0).map_err(failed(maps::VLANS))?;
+        self.maps.purge_stations(slot)?;
+        if *vlans == VlanSet::EMPTY {
+            self.mirror.vlans.remove(&slot);
+        } else {
+            self.mirror.vlans.insert(slot, *vlans);
+        }
         Ok(())
     }
 
@@ -103,6 +122,7 @@ impl Executor {
             Op::SetControl(word, value) => self.set_control(*word, *value)?,
             Op::PublishPolicy { generation, policy } => self.publish(*generation, policy)?,
             Op::SetPort { slot, port } => self.set_port(*slot, *port)?,
+            Op::SetVlans { slot, vlans } => self.set_vlans(*slot, vlans)?,
             Op::MapIfindex { slot, ifindex } => {
                 self.maps.slots.insert(ifindex, u32::from(*slot), 0).map_err(full(maps::SLOTS, "ports"))?;
                 self.maps.set_near(*ifindex, *slot)?;
@@ -190,6 +210,11 @@ impl Kernel for Executor {
         let raised = self.raise_epoch().map_err(Fault::Failed);
         done.and(raised)
     }
+}
+
+/// What a port's entry says of VLANs.
+fn vlans_of(port: &Port) -> (u32, u16) {
+    (port.flags & (PORT_VLAN_AWARE | PORT_VLAN_ACCESS | PORT_VLAN_LISTED | PORT_PVID_TAGGED), port.pvid)
 }
 
 /// Waits until no program that runs now still runs.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bridge_common::abi::{
-    Control, Port, STATION_HOST, STATION_STATIC, Station, StationKey,
+    Control, Port, STATION_HOST, STATION_STATIC, Station, StationKey, VlanSet,
     maps::{self, Limits},
 };
 
@@ -115,6 +115,10 @@ pub(super) fn mirror(maps: &Maps, limits: &Limits, rule_ids: Vec<Option<String>>
         let port = maps.ports.get(&slot, 0).map_err(failed(maps::PORTS))?.0;
         if port != Port::default() {
             mirror.ports.insert(slot as u16, port);
+        }
+        let vlans = maps.vlans.get(&slot, 0).map_err(failed(maps::VLANS))?.0;
+        if vlans != VlanSet::EMPTY {
+            mirror.vlans.insert(slot as u16, vlans);
         }
         if let Ok(target) = maps.targets.get(slot, 0) {
             mirror.targets.insert(slot as u16, target.if_index);

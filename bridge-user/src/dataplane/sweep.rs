@@ -79,6 +79,18 @@ impl Maps {
         self.give_back(slot, gone, 0)
     }
 
+    /// Removes what was learned of a MAC in VLANs at other ports than this one.
+    pub(super) fn purge_vlans_of(&mut self, mac: [u8; 6], slot: u16) -> Result<(), DataplaneError> {
+        let elsewhere =
+            |(key, station): &(StationKey, Station)| key.mac == mac && key.vlan != 0 && station.port != slot;
+        for (key, station) in self.stations()?.into_iter().filter(elsewhere) {
+            if self.fdb.remove(&Pod(key)).is_ok() {
+                self.give_back(station.port, 1, 0)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The next port in the slot must not be blamed for them.
     fn purge_zoneless(&mut self, slot: u16) -> Result<(), DataplaneError> {
         let noted: Result<Vec<_>, _> = self.zoneless.iter().collect();

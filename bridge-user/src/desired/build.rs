@@ -8,7 +8,7 @@ use bridge_common::abi;
 use super::bridge::{Found, View};
 use super::member::{Membership, bypasses_hooks};
 use super::port::Patterns;
-use super::{ControlWords, Desired, DesiredError, DesiredPort, SlowPathKind, Unpoliced, others, port, station};
+use super::{ControlWords, Desired, DesiredError, DesiredPort, SlowPathKind, Unpoliced, others, port, station, vlan};
 use crate::policy::lowered::Lowered;
 use crate::source::{HostSnapshot, OvsSnapshot};
 use crate::topology::model::Topology;
@@ -33,9 +33,10 @@ pub fn build(
 ) -> Result<Desired, DesiredError> {
     let view = View::find(&topology.bridge, host, ovs)?;
     let patterns = Patterns::compile(topology)?;
-    let (mut ports, refused) = ports(topology, host, &view, &patterns);
+    let Ports { mut ports, refused, notes } = ports(topology, host, &view, &patterns);
     others::yield_to(&mut ports, &host.others, view.slow_path());
     let mut known = station::host(&view, host, &ports);
+    known.notes.extend(notes);
     station::bind(&mut known, &topology.stations, &mut ports);
     Ok(Desired {
         bridge: topology.bridge.name.clone(),
@@ -51,25 +52,31 @@ pub fn build(
     })
 }
 
-fn ports(
-    topology: &Topology,
-    host: &HostSnapshot,
-    view: &View<'_>,
-    patterns: &Patterns<'_>,
-) -> (BTreeMap<u32, DesiredPort>, Vec<String>) {
-    let mut ports = BTreeMap::new();
-    let mut refused = Vec::new();
+/// Managed ports, what of the file they cannot have, and what people should know of them.
+#[derive(Default)]
+struct Ports {
+    ports: BTreeMap<u32, DesiredPort>,
+    refused: Vec<String>,
+    notes: Vec<String>,
+}
+
+fn ports(topology: &Topology, host: &HostSnapshot, view: &View<'_>, patterns: &Patterns<'_>) -> Ports {
+    let mut found = Ports::default();
     for link in host.links.iter().filter(|link| patterns.manages(&link.name)) {
         let membership = view.membership(link);
         if membership == Membership::Foreign {
             continue;
         }
         let rule = patterns.rule(&link.name);
-        let (port, harm) = port::port(link, membership, rule, view.userspace(), &topology.limits);
-        ports.insert(link.ifindex, port);
-        refused.extend(harm);
+        let (port, harm) = port::port(link, membership, rule, view, &topology.limits);
+        if port.port.is(abi::PORT_MEMBER) {
+            let file = rule.and_then(|rule| rule.vlan.as_ref());
+            found.notes.extend(vlan::contradiction(&link.name, file, port.vlan.as_ref()));
+        }
+        found.ports.insert(link.ifindex, port);
+        found.refused.extend(harm);
     }
-    (ports, refused)
+    found
 }
 
 fn control(topology: &Topology, view: &View<'_>) -> ControlWords {

@@ -87,7 +87,7 @@ fn linux_reasons(name: &str, bridge: Option<LinuxBridge>, link: &Link) -> Vec<St
     match bridge {
         Some(bridge) => {
             if bridge.vlan_filtering {
-                reasons.push(format!("bridge {name} filters VLANs (vlan_filtering)"));
+                reasons.extend(vlan_reasons(name, bridge, link));
             }
             if bridge.nf_call {
                 reasons.push(format!("bridge {name} hands frames to iptables (its nf_call_* options, or the sysctls net.bridge.bridge-nf-call-*)"));
@@ -101,6 +101,16 @@ fn linux_reasons(name: &str, bridge: Option<LinuxBridge>, link: &Link) -> Vec<St
     }
     reasons.extend(device_reason(link));
     reasons
+}
+
+fn vlan_reasons(name: &str, bridge: LinuxBridge, link: &Link) -> Vec<String> {
+    if bridge.service_vlans {
+        return vec![format!("service tags name the VLANs of bridge {name} (vlan_protocol 802.1ad)")];
+    }
+    match &link.vlans {
+        Some(vlans) => vlans.ineligible.clone(),
+        None => vec!["the port is in no VLAN of the bridge, which filters them".into()],
+    }
 }
 
 /// BR_STATE_FORWARDING (linux/if_bridge.h).

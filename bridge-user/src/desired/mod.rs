@@ -13,6 +13,7 @@ mod member;
 mod others;
 mod port;
 mod station;
+mod vlan;
 
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use bridge_common::abi::{self, Port, StationKey};
 pub use self::build::build;
 pub use self::hook::{Hook, HookPoint};
 use crate::policy::lowered::Lowered;
+use crate::source::PortVlan;
 
 /// Everything that the dataplane should hold.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,6 +73,8 @@ pub struct DesiredPort {
     pub hook: Hook,
     /// Its entry in the map.
     pub port: Port,
+    /// How the bridge treats tags there; `None`: they mean nothing to it.
+    pub vlan: Option<PortVlan>,
     /// Why it is not eligible, in words; empty = eligible.
     pub ineligible: Vec<String>,
     /// What the guard lets it use; empty unless `PORT_GUARD` is set.

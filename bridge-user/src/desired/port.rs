@@ -6,8 +6,9 @@ use bridge_common::abi::maps::Limits;
 use bridge_common::abi::{self, Port};
 use globset::{Glob, GlobMatcher};
 
+use super::bridge::View;
 use super::member::Membership;
-use super::{DesiredError, DesiredPort, Hook};
+use super::{DesiredError, DesiredPort, Hook, SlowPathKind, vlan};
 use crate::source::{Link, LinkKind};
 use crate::topology::model::{HookChoice, PortRule, Role, Topology};
 
@@ -49,11 +50,11 @@ pub(super) fn port(
     link: &Link,
     membership: Membership,
     rule: Option<&PortRule>,
-    userspace: bool,
+    view: &View<'_>,
     limits: &Limits,
 ) -> (DesiredPort, Option<String>) {
     let choice = rule.map_or(HookChoice::Auto, |rule| rule.hook);
-    let hook = Hook::resolve(choice, userspace);
+    let hook = Hook::resolve(choice, view.userspace());
     let harm = hook.is_none().then(|| {
         format!(
             "port {}: hook = \"tc\" beside Open vSwitch's userspace datapath would deliver every frame twice; use \
@@ -67,6 +68,8 @@ pub(super) fn port(
         Membership::Early | Membership::Foreign => (false, vec!["it is not a port of the bridge yet".to_owned()]),
     };
     ineligible.extend(harm.clone());
+    let vlan = view.vlan(link);
+    let (vlan_flags, pvid) = vlan::in_map(vlan.as_ref(), view.slow_path() != SlowPathKind::Linux);
     let virt = matches!(link.kind, LinkKind::Tap | LinkKind::Veth);
     let flags = [
         (member, abi::PORT_MEMBER),
@@ -77,7 +80,7 @@ pub(super) fn port(
         (xdp_target(link), abi::PORT_XDP_TARGET),
         (hook == Hook::XdpTc, abi::PORT_TC_BEHIND),
     ];
-    let flags = flags.iter().filter(|(holds, _)| *holds).fold(0, |flags, (_, bit)| flags | bit);
+    let flags = flags.iter().filter(|(holds, _)| *holds).fold(vlan_flags, |flags, (_, bit)| flags | bit);
     let uplink = match rule.map_or(Role::Auto, |rule| rule.role) {
         Role::Auto => !virt,
         Role::Station => false,
@@ -89,8 +92,10 @@ pub(super) fn port(
         flags,
         station_limit: if uplink { u32::MAX } else { limits.stations_per_port },
         flow_limit: limits.flows / FLOW_SHARE,
+        pvid,
+        pad: 0,
     };
-    (DesiredPort { name: link.name.clone(), hook, port, ineligible, guard: BTreeSet::new() }, harm)
+    (DesiredPort { name: link.name.clone(), hook, port, vlan, ineligible, guard: BTreeSet::new() }, harm)
 }
 
 /// Older kernels do not tell; there a tap always takes redirected frames, a veth only with its peer's help.

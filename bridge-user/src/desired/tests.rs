@@ -3,13 +3,15 @@
 mod refuse;
 mod select;
 mod shape;
+mod vlan;
 
 use bridge_common::abi::maps::DEFAULT_LIMITS;
 use bridge_common::abi::{PolicyMeta, Port};
 
 use super::*;
 use crate::source::{
-    BridgePort, HostSnapshot, Link, LinkKind, LinuxBridge, Others, OvsBridge, OvsInterface, OvsSnapshot,
+    BridgePort, BridgeVlans, HostSnapshot, Link, LinkKind, LinuxBridge, Others, OvsBridge, OvsInterface, OvsSnapshot,
+    PortVlan,
 };
 use crate::topology::model::{
     Action, Bridge, HookChoice, OnExit, OtherEthertypes, Policy, PortRule, Role, SlowPath, StationEntry, Topology,
@@ -42,7 +44,14 @@ fn topology(manage: &[&str]) -> Topology {
 }
 
 fn rule(pattern: &str) -> PortRule {
-    PortRule { pattern: pattern.into(), hook: HookChoice::Auto, role: Role::Auto, guard: false, unpoliced: false }
+    PortRule {
+        pattern: pattern.into(),
+        hook: HookChoice::Auto,
+        role: Role::Auto,
+        guard: false,
+        unpoliced: false,
+        vlan: None,
+    }
 }
 
 fn station(name: &str, mac: [u8; 6], ip: &[&str], port: Option<&str>) -> StationEntry {
@@ -66,6 +75,7 @@ fn link(ifindex: u32, name: &str, kind: LinkKind, master: Option<u32>) -> Link {
         bridge_port: None,
         bridge: None,
         rx_packets: 0,
+        vlans: None,
         xdp_target: None,
     }
 }
@@ -77,7 +87,7 @@ fn bridge_port() -> BridgePort {
 /// br0 (a Linux bridge) with the links given; those whose master it is get a port in good order.
 fn linux(links: Vec<Link>) -> HostSnapshot {
     let mut bridge = link(BRIDGE, "br0", LinkKind::Bridge, None);
-    bridge.bridge = Some(LinuxBridge { ageing_time: 300, vlan_filtering: false, nf_call: false });
+    bridge.bridge = Some(LinuxBridge { ageing_time: 300, vlan_filtering: false, service_vlans: false, nf_call: false });
     let links = std::iter::once(bridge)
         .chain(links)
         .map(|mut link| {
@@ -95,7 +105,14 @@ fn ovs_host(links: Vec<Link>) -> HostSnapshot {
 }
 
 fn row(name: &str, kind: &str, ifindex: Option<u32>) -> OvsInterface {
-    OvsInterface { name: name.into(), kind: kind.into(), ifindex, ineligible: Vec::new(), ofport: None }
+    OvsInterface {
+        name: name.into(),
+        kind: kind.into(),
+        ifindex,
+        ofport: None,
+        vlan: PortVlan::PLAIN,
+        ineligible: Vec::new(),
+    }
 }
 
 fn ovsdb(userspace: bool, interfaces: Vec<OvsInterface>) -> OvsSnapshot {

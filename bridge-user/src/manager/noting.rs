@@ -37,6 +37,7 @@ impl Manager {
             ifindex,
             hook: hook_name(port.hook).name().into(),
             uplink: port.port.station_limit == u32::MAX,
+            vlan: port.vlan.as_ref().map(ToString::to_string).unwrap_or_default(),
             attached: self.is_attached(ifindex, port),
             reasons: port.ineligible.clone(),
             before_attach: self.before_attach.get(&ifindex).copied().unwrap_or_default(),

@@ -126,8 +126,14 @@ mod tests {
     fn desired(ports: &[(&str, Hook, u32)]) -> Desired {
         let port = |(ifindex, (name, hook, flags)): (u32, &(&str, Hook, u32))| {
             let port = Port { ifindex, flags: *flags, ..Port::default() };
-            let port =
-                DesiredPort { name: (*name).into(), hook: *hook, port, ineligible: Vec::new(), guard: BTreeSet::new() };
+            let port = DesiredPort {
+                name: (*name).into(),
+                hook: *hook,
+                port,
+                vlan: None,
+                ineligible: Vec::new(),
+                guard: BTreeSet::new(),
+            };
             (ifindex, port)
         };
         Desired {

@@ -126,6 +126,8 @@ pub struct Port {
     pub eligible: bool,
     /// Why it does not, in words.
     pub reasons: Vec<String>,
+    /// How the bridge treats tags there, in words; empty: they mean nothing to it.
+    pub vlan: String,
     /// Its counters.
     #[serde(flatten)]
     pub tallies: PortTallies,

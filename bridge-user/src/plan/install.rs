@@ -25,6 +25,8 @@ impl Planner<'_> {
         let now = self.ports.get(&slot).copied().unwrap_or_default();
         let flags = wanted.port.flags & (!FORWARDING | now.flags);
         let staged = Port { flags, ..wanted.port };
+        // Before the entry that says whether they count: in between it carries too few, and the rest is punted.
+        self.set_vlans(slot, wanted.listed_vlans());
         if !self.slots.kept.contains(&ifindex) {
             self.set_port(slot, leaning(staged, &[self.points(ifindex)]));
             self.ops.push(Op::MapIfindex { slot, ifindex });

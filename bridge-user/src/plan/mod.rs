@@ -5,7 +5,7 @@
 //!    to an interface that is gone;
 //! 2. remove: XDP target, bound stations, programs, learned stations and flows, addresses, mapping, entry;
 //! 3. control words, policy, the host's own MACs;
-//! 4. install, for each port: entry (not yet forwarding), mapping, stations, addresses, XDP target, programs, the full
+//! 4. install, for each port: its VLANs, entry (not yet forwarding), mapping, stations, addresses, XDP target, programs, the full
 //!    entry; then what is no longer allowed goes (addresses are added before others are removed, so that a guarded
 //!    port is never without).
 //!
@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use bridge_common::abi::{Control, GuardKey, NO_PORT, Port, STATION_HOST, STATION_STATIC, StationKey};
+use bridge_common::abi::{Control, GuardKey, NO_PORT, Port, STATION_HOST, STATION_STATIC, StationKey, VlanSet};
 
 pub use self::op::{Op, Scope, StationEntry};
 use self::slots::Slots;
@@ -36,6 +36,8 @@ pub struct Actual {
     pub slots: BTreeMap<u32, u16>,
     /// Entries of the ports, by slot; those that are all zeros are left out.
     pub ports: BTreeMap<u16, Port>,
+    /// VLANs that ports list, by slot; empty ones are left out.
+    pub vlans: BTreeMap<u16, VlanSet>,
     /// Programs that are ours, of the present build, and alive.
     pub attached: BTreeSet<(u32, HookPoint)>,
     /// Static and host stations only.
@@ -116,6 +118,7 @@ struct Planner<'a> {
     /// Desired stations by slot; those of ports without a slot are left out.
     wanted: BTreeMap<StationKey, StationEntry>,
     ports: BTreeMap<u16, Port>,
+    vlans: BTreeMap<u16, VlanSet>,
     attached: BTreeSet<(u32, HookPoint)>,
     stations: BTreeMap<StationKey, StationEntry>,
     guard: BTreeSet<GuardKey>,
@@ -132,6 +135,7 @@ impl<'a> Planner<'a> {
             slots,
             wanted,
             ports: actual.ports.clone(),
+            vlans: actual.vlans.clone(),
             attached: actual.attached.clone(),
             stations: actual.stations.clone(),
             guard: actual.guard.clone(),
@@ -164,6 +168,14 @@ impl<'a> Planner<'a> {
         let held = if port == Port::default() { self.ports.remove(&slot) } else { self.ports.insert(slot, port) };
         if held.unwrap_or_default() != port {
             self.ops.push(Op::SetPort { slot, port });
+        }
+    }
+
+    /// Stores the VLANs that a port lists, unless they are there.
+    fn set_vlans(&mut self, slot: u16, vlans: VlanSet) {
+        let held = if vlans == VlanSet::EMPTY { self.vlans.remove(&slot) } else { self.vlans.insert(slot, vlans) };
+        if held.unwrap_or(VlanSet::EMPTY) != vlans {
+            self.ops.push(Op::SetVlans { slot, vlans: Box::new(vlans) });
         }
     }
 

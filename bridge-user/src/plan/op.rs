@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use bridge_common::abi::{Control, GuardKey, Port, StationKey};
+use bridge_common::abi::{Control, GuardKey, Port, StationKey, VlanSet};
 
 use crate::desired::HookPoint;
 use crate::policy::lowered::Lowered;
@@ -38,6 +38,13 @@ pub enum Op {
         slot: u16,
         /// Entry.
         port: Port,
+    },
+    /// Stores the VLANs that a port lists.
+    SetVlans {
+        /// Slot.
+        slot: u16,
+        /// The VLANs; none for a port that lists none.
+        vlans: Box<VlanSet>,
     },
     /// Gives an interface its slot.
     MapIfindex {
@@ -129,6 +136,7 @@ impl Op {
         match self {
             Self::SetControl(..) | Self::PublishPolicy { .. } => Scope::Global,
             Self::SetPort { slot, .. }
+            | Self::SetVlans { slot, .. }
             | Self::MapIfindex { slot, .. }
             | Self::UnmapIfindex { slot, .. }
             | Self::Attach { slot, .. }

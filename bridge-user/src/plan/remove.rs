@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use bridge_common::abi::{self, NO_PORT, Port};
+use bridge_common::abi::{self, NO_PORT, Port, VlanSet};
 
 use super::hooks::leans;
 use super::{Op, Planner};
@@ -66,6 +66,7 @@ impl Planner<'_> {
         }
         self.drop_guard(slot);
         self.ops.extend(mapped.into_iter().map(|ifindex| Op::UnmapIfindex { slot, ifindex }));
+        self.set_vlans(slot, VlanSet::EMPTY);
         self.set_port(slot, Port::default());
     }
 

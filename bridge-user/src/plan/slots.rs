@@ -56,6 +56,12 @@ impl Slots {
 fn used(actual: &Actual) -> impl Iterator<Item = u16> {
     let stations = actual.stations.values().map(|station| station.port);
     let guard = actual.guard.iter().map(|key| key.port);
-    let ports = actual.ports.keys().chain(actual.targets.keys()).chain(actual.slots.values()).copied();
+    let ports = actual
+        .ports
+        .keys()
+        .chain(actual.vlans.keys())
+        .chain(actual.targets.keys())
+        .chain(actual.slots.values())
+        .copied();
     ports.chain(stations).chain(guard).filter(|slot| *slot != bridge_common::abi::NO_PORT)
 }

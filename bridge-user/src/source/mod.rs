@@ -56,6 +56,8 @@ pub struct Link {
     pub bridge_port: Option<BridgePort>,
     /// Of a Linux bridge itself.
     pub bridge: Option<LinuxBridge>,
+    /// Its VLANs as a port of a Linux bridge; `None`: no port of one, or no bridge of the host filters VLANs.
+    pub vlans: Option<BridgeVlans>,
     /// Whether another program than ours sits on XDP or the qdisc is not the default is looked at elsewhere; this is
     /// the netdev family's `xdp-features` NDO_XMIT bit (`None`: the kernel does not tell).
     pub xdp_target: Option<bool>,
@@ -91,6 +93,15 @@ pub struct BridgePort {
     pub neigh_suppress: bool,
 }
 
+/// VLANs of a Linux bridge's port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BridgeVlans {
+    /// How it treats tags.
+    pub vlan: PortVlan,
+    /// What of it we cannot do identically, in words; empty = eligible.
+    pub ineligible: Vec<String>,
+}
+
 /// A Linux bridge's own settings (IFLA_BR_*).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinuxBridge {
@@ -98,6 +109,8 @@ pub struct LinuxBridge {
     pub ageing_time: u32,
     /// vlan_filtering.
     pub vlan_filtering: bool,
+    /// vlan_protocol is 802.1ad: service tags name its VLANs.
+    pub service_vlans: bool,
     /// Any of nf_call_iptables, nf_call_ip6tables, nf_call_arptables, of this bridge or (sysctl bridge-nf-call-*) of all.
     pub nf_call: bool,
 }
@@ -136,6 +149,8 @@ pub struct OvsInterface {
     pub ifindex: Option<u32>,
     /// `ofport` column: its OpenFlow port number (65534 = the bridge's own interface); `None`: not in the datapath.
     pub ofport: Option<u16>,
-    /// Why this port must not be accelerated, in words (bond, tag, trunks, ...); empty = eligible.
+    /// How its port treats tags.
+    pub vlan: PortVlan,
+    /// Why this port must not be accelerated, in words (bond, mirror, ...); empty = eligible.
     pub ineligible: Vec<String>,
 }

@@ -4,6 +4,7 @@
 //! Linux bridge's: `__allowed_ingress` and `br_handle_vlan` in net/bridge/br_vlan.c. Must not: read a socket.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 /// VIDs 1 to 4094 name VLANs; 0 is the VLAN of untagged frames where nothing else is said.
 const LAST_VID: u16 = 4094;
@@ -90,6 +91,35 @@ impl PortVlan {
     }
 }
 
+/// For people: `access 10`, `trunk`, `trunk 10,20-29`, `native-tagged 1, trunk 1,10`.
+impl fmt::Display for PortVlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let native = if self.pvid_tagged { "native-tagged" } else { "native-untagged" };
+        match (&self.carries, self.pvid) {
+            (Carries::Access, pvid) => return write!(f, "access {}", pvid.unwrap_or(0)),
+            (_, Some(0) | None) => {}
+            (_, Some(pvid)) => write!(f, "{native} {pvid}, ")?,
+        }
+        match &self.carries {
+            Carries::Listed(listed) => write!(f, "trunk {}", ranges(listed)),
+            Carries::All | Carries::Access => f.write_str("trunk"),
+        }
+    }
+}
+
+/// `1,10-12`; `-` for none.
+fn ranges(vlans: &BTreeSet<u16>) -> String {
+    let mut ranges: Vec<(u16, u16)> = Vec::new();
+    for &vlan in vlans {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == vlan => *last = vlan,
+            _ => ranges.push((vlan, vlan)),
+        }
+    }
+    let text = |(first, last): &(u16, u16)| if first == last { first.to_string() } else { format!("{first}-{last}") };
+    if ranges.is_empty() { "-".into() } else { ranges.iter().map(text).collect::<Vec<_>>().join(",") }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -110,6 +140,16 @@ mod tests {
         assert_eq!((native.pvid, native.carries(1), native.tags(1), native.tags(10)), (Some(1), true, false, true));
         assert!(of(Some("native-tagged"), Some(1), &[]).tags(1));
         assert!(!of(Some("native-tagged"), Some(0), &[]).tags(0), "VLAN 0 has no tag");
+    }
+
+    #[test]
+    fn people_read_modes_and_ranges() {
+        let native = PortVlan::native(1, false, &[10, 11, 12, 20].into());
+        assert_eq!(native.to_string(), "native-untagged 1, trunk 1,10-12,20");
+        assert_eq!(PortVlan::native(1, true, &[].into()).to_string(), "native-tagged 1, trunk");
+        assert_eq!(PortVlan::PLAIN.to_string(), "trunk");
+        assert_eq!(PortVlan::access(10).to_string(), "access 10");
+        assert_eq!(PortVlan::trunk(&[7].into()).to_string(), "trunk 7");
     }
 
     #[test]

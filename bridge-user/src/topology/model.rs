@@ -6,6 +6,8 @@ use bridge_common::abi::maps::Limits;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::source::PortVlan;
+
 /// A whole, valid topology file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Topology {
@@ -73,6 +75,8 @@ pub struct PortRule {
     pub guard: bool,
     /// The operator knows that it cannot be policed.
     pub unpoliced: bool,
+    /// How the bridge should treat its tags; the bridge's own word holds.
+    pub vlan: Option<PortVlan>,
 }
 
 /// `hook`

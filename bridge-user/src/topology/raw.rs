@@ -71,6 +71,14 @@ tables! {
         role: Given<String>,
         guard: Given<bool>,
         unpoliced: Option<bool>,
+        vlan: Given<Table<Vlan>>,
+    }
+    /// `[[port]] vlan`
+    Vlan {
+        mode: Given<String>,
+        tag: Given<i64>,
+        trunks: Given<Vec<Spanned<Value>>>,
+        native: Given<i64>,
     }
     /// `[[station]]`
     Station {

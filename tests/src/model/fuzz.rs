@@ -9,7 +9,7 @@ use bridge_common::abi::{
     STATION_STATIC, ZONE_HOST,
 };
 use bridge_common::decide::{EgressVerdict, Hook, Verdict};
-use bridge_common::wire::{Bytes, Class, parse};
+use bridge_common::wire::{Bytes, Class, Tag, parse};
 
 use super::{Action, Generation, HostTables, Setup};
 
@@ -23,7 +23,7 @@ pub fn one(input: &[u8]) {
     let Some((seed, frame)) = input.split_first_chunk::<TABLE_BYTES>() else { return };
     let setup = tables(seed, frame);
     let gso = seed[0] & 1 == 1;
-    let bytes = Bytes { bytes: frame, gso, tag: (seed[0] & 6 == 6).then_some(u16::from(seed[1])) };
+    let bytes = Bytes { bytes: frame, gso, tag: (seed[0] & 6 == 6).then_some(Tag::customer(u16::from(seed[1]))) };
     let ingress = u32::from(seed[2] % 6) + 100;
     let (tc, after) = ingress_holds(&setup, &bytes, ingress, Hook::Tc, seed);
     let (xdp, _) = ingress_holds(&setup, &Bytes { gso: false, tag: None, ..bytes }, ingress, Hook::Xdp, seed);
@@ -67,7 +67,7 @@ fn ingress_holds(
     match parse(frame) {
         Err(_) => assert!(matches!(decision.verdict, Verdict::Drop(_)), "unreadable, and {:?}", decision.verdict),
         Ok(packet) => {
-            if let Verdict::Forward { slot, ifindex: to } = decision.verdict {
+            if let Verdict::Forward { slot, ifindex: to, .. } = decision.verdict {
                 let (from, egress) = (setup.ports[&decision.slot], setup.ports[&slot]);
                 assert!(from.is(PORT_MEMBER | PORT_ELIGIBLE | PORT_RUNNING) && egress.is(PORT_ELIGIBLE | PORT_RUNNING));
                 assert!(slot != decision.slot && egress.ifindex == to && to != ifindex);
@@ -128,7 +128,15 @@ fn tables(seed: &[u8; TABLE_BYTES], frame: &[u8]) -> Setup {
         let mtu = if byte & 1 == 0 { 1500 } else { 64 };
         setup.add_port(
             slot,
-            Port { ifindex: 100 + u32::from(slot), mtu, flags, station_limit: byte & 3, flow_limit: byte & 1 },
+            Port {
+                ifindex: 100 + u32::from(slot),
+                mtu,
+                flags,
+                station_limit: byte & 3,
+                flow_limit: byte & 1,
+                pvid: 0,
+                pad: 0,
+            },
         );
     }
     let alive = seed[9] & 7 != 0;

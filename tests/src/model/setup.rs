@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bridge_common::abi::{
-    Control, Flow, FlowKey, GuardKey, L4Data, Pair, PolicyMeta, Port, RuleWord, Station, StationKey, Usage, ZoneEntry,
-    Zoneless, control,
+    Control, Flow, FlowKey, GuardKey, L4Data, Pair, PolicyMeta, Port, RuleWord, Station, StationKey, Usage, VlanSet,
+    ZoneEntry, Zoneless, control,
 };
 
 /// The tables of one policy generation.
@@ -33,6 +33,8 @@ pub struct Setup {
     pub slots: BTreeMap<u32, u16>,
     /// Port slot to port.
     pub ports: BTreeMap<u16, Port>,
+    /// VLANs that ports list, by slot.
+    pub vlans: BTreeMap<u16, VlanSet>,
     /// The FDB.
     pub stations: BTreeMap<StationKey, Station>,
     /// Addresses that guarded stations may use.
@@ -61,6 +63,7 @@ impl Default for Setup {
             control: [0; control::SLOTS as usize],
             slots: BTreeMap::new(),
             ports: BTreeMap::new(),
+            vlans: BTreeMap::new(),
             stations: BTreeMap::new(),
             guard: BTreeSet::new(),
             generations: [None, None],
@@ -95,8 +98,13 @@ impl Setup {
         self.targets.insert(slot);
     }
 
-    /// Puts an untagged station into the FDB.
+    /// Puts a station of VLAN 0 into the FDB.
     pub fn add_station(&mut self, mac: [u8; 6], slot: u16, flags: u16, seen_ns: u64) {
-        self.stations.insert(StationKey { mac, vlan: 0 }, Station { seen_ns, port: slot, flags, pad: 0 });
+        self.add_station_in(0, mac, slot, flags, seen_ns);
+    }
+
+    /// Puts a station into the FDB.
+    pub fn add_station_in(&mut self, vlan: u16, mac: [u8; 6], slot: u16, flags: u16, seen_ns: u64) {
+        self.stations.insert(StationKey { mac, vlan }, Station { seen_ns, port: slot, flags, pad: 0 });
     }
 }

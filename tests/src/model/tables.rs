@@ -7,8 +7,8 @@ use bridge_common::abi::{
     ZoneEntry, Zoneless, maps::MEMOS,
 };
 use bridge_common::decide::{
-    Decision, EgressDecision, Hook, Memo, Scratch, Tables, TablesMut, Verdict, counted, egress, epoch, ingress, recall,
-    remember, settle, settle_egress,
+    Decision, EgressDecision, Hook, Memo, Retag, Scratch, Tables, TablesMut, Verdict, counted, egress, epoch, ingress,
+    recall, remember, settle, settle_egress,
 };
 use bridge_common::wire::Frame;
 
@@ -74,7 +74,7 @@ impl HostTables {
             && (hook == Hook::Tc || self.setup.borrow().targets.contains(&known.to))
         {
             self.counts.borrow_mut().count(known.slot, Counted::Forward, known.rule, known.len);
-            let verdict = Verdict::Forward { slot: known.to, ifindex: known.ifindex };
+            let verdict = Verdict::Forward { slot: known.to, ifindex: known.ifindex, retag: Retag::KEEP };
             let (slot, len, rule) = (known.slot, known.len, known.rule);
             return (Decision { verdict, slot, left_to_tc: false, len, rule }, Action::Redirect(known.ifindex));
         }
@@ -150,6 +150,10 @@ impl Tables for HostTables {
     fn port(&self, slot: u16) -> Option<Port> {
         // An array: what is not filled in is zero.
         Some(self.setup.borrow().ports.get(&slot).copied().unwrap_or_default())
+    }
+
+    fn carries(&self, slot: u16, vlan: u16) -> bool {
+        self.setup.borrow().vlans.get(&slot).is_some_and(|set| set.contains(vlan))
     }
 
     fn station(&self, key: &StationKey) -> Station {

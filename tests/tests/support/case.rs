@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use bridge_common::abi::{Counted, Drop, Punt};
-use bridge_common::decide::NO_RULE;
+use bridge_common::decide::{NO_RULE, Retag};
+use bridge_common::wire::Tag;
 use bridge_tests::model::{Action, Counts, Setup};
 
 use super::effects::Effect;
@@ -74,7 +75,9 @@ pub struct Step {
     /// Is a super-frame: never at XDP.
     pub gso: bool,
     /// Tag in metadata: never in TestRun.
-    pub tag: Option<u16>,
+    pub tag: Option<Tag>,
+    /// What becomes of its tag if it is forwarded.
+    pub retag: Retag,
     /// Seconds that pass before it.
     pub after: u64,
     pub want: Want,
@@ -97,6 +100,19 @@ impl Step {
 
     pub fn want(&self, program: Program) -> Want {
         if program == Program::Xdp { self.want_xdp.unwrap_or(self.want) } else { self.want }
+    }
+
+    /// The frame after the program. A TC program pushes a tag into metadata, which TestRun does not show.
+    pub fn leaving(&self, program: Program) -> Vec<u8> {
+        let frame = &self.frame;
+        let forwarded = matches!(self.want(program), Want::Forward(_));
+        match self.retag.pushed() {
+            Some(tci) if forwarded && program == Program::Xdp => {
+                [&frame[..12], &[0x81, 0], &tci.to_be_bytes(), &frame[12..]].concat()
+            }
+            None if forwarded && self.retag == Retag::POP && frame.len() >= 16 => [&frame[..12], &frame[16..]].concat(),
+            _ => frame.clone(),
+        }
     }
 
     /// Effects that are expected; what is left to TC changes nothing.
@@ -145,8 +161,9 @@ impl Case {
     }
 
     fn step(mut self, at: At, frame: Vec<u8>, want: Want) -> Self {
-        let (gso, tag, after, want_xdp, rule, effects) = (false, None, 0, None, NO_RULE, BTreeSet::new());
-        self.steps.push(Step { frame, at, gso, tag, after, want, want_xdp, rule, effects });
+        let (gso, tag, retag, after, want_xdp) = (false, None, Retag::KEEP, 0, None);
+        let (rule, effects) = (NO_RULE, BTreeSet::new());
+        self.steps.push(Step { frame, at, gso, tag, retag, after, want, want_xdp, rule, effects });
         self
     }
 
@@ -192,7 +209,17 @@ impl Case {
 
     /// The last frame carries this tag in metadata.
     pub fn metadata_tag(self, tci: u16) -> Self {
-        self.last(|step| step.tag = Some(tci))
+        self.last(|step| step.tag = Some(Tag::customer(tci)))
+    }
+
+    /// The last frame carries this 802.1ad tag in metadata.
+    pub fn metadata_service_tag(self, tci: u16) -> Self {
+        self.last(|step| step.tag = Some(Tag { tci, service: true }))
+    }
+
+    /// The last frame is forwarded with its tag changed so.
+    pub fn retagged(self, retag: Retag) -> Self {
+        self.last(|step| step.retag = retag)
     }
 
     /// So many seconds pass before the last frame.

@@ -11,6 +11,8 @@ use bridge_tests::model::Setup;
 pub enum Effect {
     /// A station is new, on this port.
     Learned(Mac, u16),
+    /// A station is new in this VLAN (not 0), on this port.
+    LearnedIn(u16, Mac, u16),
     /// A station has changed its port.
     Moved(Mac, u16),
     /// A station's time is newer.
@@ -36,6 +38,7 @@ pub fn effects(before: &Setup, after: &Setup) -> BTreeSet<Effect> {
     let mut found = BTreeSet::new();
     for (key, new) in &after.stations {
         found.extend(match before.stations.get(key) {
+            None if key.vlan != 0 => Some(Effect::LearnedIn(key.vlan, key.mac, new.port)),
             None => Some(Effect::Learned(key.mac, new.port)),
             Some(old) if old.port != new.port => Some(Effect::Moved(key.mac, new.port)),
             Some(old) => (old != new).then_some(Effect::Seen(key.mac)),

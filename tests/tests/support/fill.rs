@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use aya::maps::{Array, HashMap, LpmTrie, MapData, PerCpuValues, lpm_trie::Key};
-use bridge_common::abi::{Control, Flow, L4Data, Station, Usage, maps};
+use bridge_common::abi::{Control, Flow, L4Data, Station, Usage, VlanSet, maps};
 use bridge_tests::model::{Generation, Setup};
 use bridge_user::dataplane::object;
 
@@ -56,6 +56,8 @@ impl Kernel {
         for slot in 0..SLOT_COUNT {
             let index = u32::from(slot);
             self.ports.set(index, Pod(setup.ports.get(&slot).copied().unwrap_or_default()), 0).unwrap();
+            let vlans = setup.vlans.get(&slot).copied().unwrap_or(VlanSet::EMPTY);
+            self.vlans.set(index, Pod(vlans), 0).unwrap();
             self.used.set(index, Pod(setup.usage.get(&slot).copied().unwrap_or_default()), 0).unwrap();
             self.freed.set(index, Pod(Usage::default()), 0).unwrap();
         }

@@ -1,7 +1,7 @@
 //! Cases on the host build, and what each step's tables are: the programs start every step from there.
 
 use bridge_common::abi::{Control, HEARTBEAT_STALE_NS};
-use bridge_common::decide::Hook;
+use bridge_common::decide::{Hook, Retag, Verdict};
 use bridge_common::wire::Bytes;
 use bridge_tests::model::{Action, Counts, HostTables, Setup};
 
@@ -19,16 +19,31 @@ fn pass(tables: &mut Setup, seconds: u64) {
     }
 }
 
+/// What became of a frame on the host.
+pub struct Judged {
+    pub action: Action,
+    /// Of a frame that is forwarded.
+    pub retag: Option<Retag>,
+    pub counts: Counts,
+    pub after: Setup,
+}
+
 /// One step on these tables.
-pub fn judge(before: Setup, step: &Step, program: Program) -> (Action, Counts, Setup) {
+pub fn judge(before: Setup, step: &Step, program: Program) -> Judged {
     let host = HostTables::new(before);
     let frame = Bytes { bytes: &step.frame, gso: step.gso, tag: step.tag };
-    let action = match (step.at, program) {
-        (At::Ingress(ifindex), Program::Xdp) => host.ingress(&frame, ifindex, Hook::Xdp).1,
-        (At::Ingress(ifindex), _) => host.ingress(&frame, ifindex, Hook::Tc).1,
-        (At::Egress(ifindex, from), _) => host.egress(&frame, ifindex, from).1,
+    let hook = if program == Program::Xdp { Hook::Xdp } else { Hook::Tc };
+    let (action, retag) = match step.at {
+        At::Ingress(ifindex) => match host.ingress(&frame, ifindex, hook) {
+            (decision, action @ Action::Redirect(_)) => match decision.verdict {
+                Verdict::Forward { retag, .. } => (action, Some(retag)),
+                other => panic!("redirected, and {other:?}"),
+            },
+            (_, action) => (action, None),
+        },
+        At::Egress(ifindex, from) => (host.egress(&frame, ifindex, from).1, None),
     };
-    (action, host.counts(), host.contents())
+    Judged { action, retag, counts: host.counts(), after: host.contents() }
 }
 
 /// What goes wrong with a case on the host, and for each step the tables before it. The state after a step is the one
@@ -41,10 +56,13 @@ pub fn run(case: &Case) -> (Vec<Setup>, Vec<String>) {
         states.push(tables.clone());
         let mut next = None;
         for &program in step.programs() {
-            let (action, counts, after) = judge(tables.clone(), step, program);
+            let judged = judge(tables.clone(), step, program);
             let place = format!("{}, frame {}, {program:?} on the host", case.name, number + 1);
-            wrong.extend(compare(&place, step, program, &tables, (action, &counts, &after)));
-            next.get_or_insert(after);
+            wrong.extend(compare(&place, step, program, &tables, (judged.action, &judged.counts, &judged.after)));
+            if judged.retag.is_some_and(|retag| retag != step.retag) {
+                wrong.push(format!("{place}: {:?} instead of {:?}", judged.retag, step.retag));
+            }
+            next.get_or_insert(judged.after);
         }
         tables = next.unwrap_or(tables);
     }

@@ -13,7 +13,7 @@ use aya::programs::{SchedClassifier, TestRun as _, TestRunOptions, Xdp};
 use bridge_common::abi::maps::{self, Limits};
 use bridge_common::abi::{
     CELLS, Cell, Control, Counted, Flow, FlowKey, GuardKey, L4Data, Pair, Plain, Port, PortCounters, Station,
-    StationKey, Usage, Zoneless,
+    StationKey, Usage, VlanSet, Zoneless,
 };
 use bridge_tests::model::{Action, Counts, Generation, Setup};
 use bridge_tests::netns::Netns;
@@ -57,6 +57,7 @@ pub struct Kernel {
     pub(super) slots: HashMap<MapData, u32, u32>,
     pub(super) near: Array<MapData, u32>,
     pub(super) ports: Array<MapData, Pod<Port>>,
+    pub(super) vlans: Array<MapData, Pod<VlanSet>>,
     pub(super) fdb: HashMap<MapData, Pod<StationKey>, Pod<Station>>,
     pub(super) guard: HashMap<MapData, Pod<GuardKey>, u32>,
     pub(super) zones4: ArrayOfMaps<MapData, Trie<[u8; 4]>>,
@@ -111,6 +112,7 @@ impl Kernel {
             slots: take!(ebpf, maps::SLOTS),
             near: take!(ebpf, maps::NEAR_SLOTS),
             ports: take!(ebpf, maps::PORTS),
+            vlans: take!(ebpf, maps::VLANS),
             fdb: take!(ebpf, maps::FDB),
             guard: take!(ebpf, maps::GUARD),
             zones4: take!(ebpf, maps::ZONES4),

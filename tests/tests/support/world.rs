@@ -214,7 +214,7 @@ pub fn world() -> Setup {
     for (slot, ifindex, flags) in ports {
         let mtu = if ifindex == PM { 600 } else { 1500 };
         let station_limit = if ifindex == UP { u32::MAX } else { 4 };
-        setup.add_port(slot, Port { ifindex, mtu, flags, station_limit, flow_limit: 8 });
+        setup.add_port(slot, Port { ifindex, mtu, flags, station_limit, flow_limit: 8, ..Port::default() });
         let bound = if ifindex == PG { STATION_STATIC } else { 0 };
         setup.add_station(mac(slot as u8), slot, bound, now);
     }

@@ -15,7 +15,7 @@ use crate::{
         ZoneEntry,
     },
     decide::{Verdict, ingress, settle},
-    wire::Bytes,
+    wire::{Bytes, Tag},
 };
 
 const A: [u8; 6] = [0x52, 0x54, 0, 0, 0, 1];
@@ -60,7 +60,7 @@ impl Fake {
         let fake = Self::new();
         let frame = Bytes::new(frame);
         let (decision, scratch) = fake.decide(&frame, hook);
-        assert!(matches!(settle(&fake, &decision, &scratch), Verdict::Forward { slot: 2, ifindex: 12 }));
+        assert!(matches!(settle(&fake, &decision, &scratch), Verdict::Forward { slot: 2, ifindex: 12, .. }));
         remember(&fake, &frame, 11, hook, &decision, &scratch);
         fake
     }
@@ -87,7 +87,14 @@ impl Tables for Fake {
     }
     fn port(&self, slot: u16) -> Option<Port> {
         let flags = PORT_MEMBER | PORT_ELIGIBLE | PORT_RUNNING | PORT_VIRTUAL | PORT_XDP_TARGET;
-        Some(Port { ifindex: 10 + u32::from(slot), mtu: MTU, flags, station_limit: 9, flow_limit: 9 })
+        Some(Port {
+            ifindex: 10 + u32::from(slot),
+            mtu: MTU,
+            flags,
+            station_limit: 9,
+            flow_limit: 9,
+            ..Port::default()
+        })
     }
     fn station(&self, key: &StationKey) -> Station {
         let stations = HashMap::from([(A, 1), (B, 2)]);
@@ -95,6 +102,9 @@ impl Tables for Fake {
             Some(&port) if key.vlan == 0 => Station { seen_ns: self.seen.get(), port, flags: 0, pad: 0 },
             _ => Station::ABSENT,
         }
+    }
+    fn carries(&self, _: u16, _: u16) -> bool {
+        false
     }
     fn guard(&self, _: &GuardKey) -> bool {
         true
@@ -167,7 +177,11 @@ fn frame(proto: u8, len: usize) -> Vec<u8> {
 fn agrees(fake: &Fake, frame: &Bytes<'_>, hook: Hook) -> bool {
     let Some(recalled) = recall(fake, frame, 11, hook, epoch(fake)) else { return false };
     let (decision, scratch) = fake.decide(frame, hook);
-    assert_eq!(decision.verdict, Verdict::Forward { slot: recalled.to, ifindex: recalled.ifindex }, "{frame:?}");
+    assert_eq!(
+        decision.verdict,
+        Verdict::Forward { slot: recalled.to, ifindex: recalled.ifindex, retag: Retag::KEEP },
+        "{frame:?}"
+    );
     assert_eq!((decision.slot, decision.rule, decision.len), (recalled.slot, recalled.rule, recalled.len), "{frame:?}");
     assert!(scratch.learn.op == Default::default() && scratch.flow.op == Default::default());
     true
@@ -183,7 +197,7 @@ fn every_frame_near_a_remembered_one_is_judged_as_ingress_judges_it() {
         for bit in 0..origin.len() * 8 {
             let mut near = origin.clone();
             near[bit / 8] ^= 1 << (bit % 8);
-            for (gso, tag) in [(false, None), (true, None), (false, Some(5))] {
+            for (gso, tag) in [(false, None), (true, None), (false, Some(Tag::customer(5)))] {
                 recalled += usize::from(agrees(&fake, &Bytes { bytes: &near, gso, tag }, hook));
             }
         }

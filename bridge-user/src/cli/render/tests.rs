@@ -17,18 +17,18 @@ fn ports() {
     assert_eq!(
         ports_table(&snapshot),
         "\
-PORT   IFINDEX  HOOK    ROLE     ATTACHED  FORWARD  PUNT  DROP  ELIGIBLE
-eno1         2  xdp+tc  uplink   yes             0     0     0  no: it is a bond; QoS is set
-vnet3        7  tc      station  yes             9     2     1  yes
+PORT   IFINDEX  HOOK    ROLE     VLAN       ATTACHED  FORWARD  PUNT  DROP  ELIGIBLE
+eno1         2  xdp+tc  uplink   -          yes             0     0     0  no: it is a bond; QoS is set
+vnet3        7  tc      station  access 10  yes             9     2     1  yes
 unpoliced: afx0 (no hook of ours reaches its frames)
 "
     );
     assert_eq!(
         json(&ports_json(&snapshot)).unwrap(),
         concat!(
-            r#"{"ports":{"eno1":{"ifindex":2,"hook":"xdp+tc","role":"uplink","attached":true,"eligible":false,"#,
+            r#"{"ports":{"eno1":{"ifindex":2,"hook":"xdp+tc","role":"uplink","vlan":null,"attached":true,"eligible":false,"#,
             r#""reasons":["it is a bond","QoS is set"],"stations":7,"before_attach":4,"forward":0,"punt":0,"drop":0},"#,
-            r#""vnet3":{"ifindex":7,"hook":"tc","role":"station","attached":true,"eligible":true,"reasons":[],"#,
+            r#""vnet3":{"ifindex":7,"hook":"tc","role":"station","vlan":"access 10","attached":true,"eligible":true,"reasons":[],"#,
             r#""stations":1,"before_attach":0,"forward":9,"punt":2,"drop":1}},"unpoliced":["afx0"]}"#,
         )
     );

@@ -13,7 +13,7 @@ fn one(kind: LinkKind, change: impl FnOnce(&mut Link), rules: Vec<PortRule>) -> 
 fn a_tap_in_good_order() {
     let port = one(LinkKind::Tap, |_| (), vec![]);
     let flags = abi::PORT_MEMBER | abi::PORT_ELIGIBLE | abi::PORT_RUNNING | abi::PORT_VIRTUAL | abi::PORT_XDP_TARGET;
-    let expected = Port { ifindex: 20, mtu: 1500, flags, station_limit: 1024, flow_limit: 16_384 };
+    let expected = Port { ifindex: 20, mtu: 1500, flags, station_limit: 1024, flow_limit: 16_384, ..Port::default() };
     assert_eq!((port.hook, port.port), (Hook::Tc, expected));
     assert!(port.ineligible.is_empty());
 }
@@ -81,7 +81,7 @@ fn each_linux_setting_that_we_cannot_copy_makes_a_port_ineligible_and_says_why()
 #[test]
 fn a_linux_bridges_own_settings_make_every_port_ineligible() {
     let changes: [fn(&mut Link); 3] = [
-        |link| link.bridge.as_mut().unwrap().vlan_filtering = true,
+        |link| link.bridge.as_mut().unwrap().vlan_filtering = true, // and no VLAN at the port
         |link| link.bridge.as_mut().unwrap().nf_call = true,
         |link| link.bridge = None,
     ];

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bridge_common::abi::{Control, NO_PORT, PORT_MEMBER, Port, StationKey};
+use bridge_common::abi::{Control, NO_PORT, PORT_MEMBER, Port, StationKey, VlanSet};
 
 use super::invariants::{self, Round};
 use crate::desired::{Desired, HookPoint};
@@ -87,6 +87,8 @@ impl Fake {
             Op::PublishPolicy { generation, policy } => self.publish(*generation, policy),
             Op::SetPort { slot, port } if *port == Port::default() => _ = state.ports.remove(slot),
             Op::SetPort { slot, port } => _ = state.ports.insert(*slot, *port),
+            Op::SetVlans { slot, vlans } if **vlans == VlanSet::EMPTY => _ = state.vlans.remove(slot),
+            Op::SetVlans { slot, vlans } => _ = state.vlans.insert(*slot, **vlans),
             Op::MapIfindex { slot, ifindex } => _ = state.slots.insert(*ifindex, *slot),
             Op::UnmapIfindex { ifindex, .. } => _ = state.slots.remove(ifindex),
             Op::Attach { ifindex, point, .. } => _ = state.attached.insert((*ifindex, *point)),

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use crate::desired::{ControlWords, Desired, DesiredPort, GuardAddress, Hook, SlowPathKind, StationOwner};
 use crate::policy::lowered::Lowered;
+use crate::source::PortVlan;
 use crate::topology::model::HookChoice;
 
 pub(super) const MAX_SLOT: u16 = 4;
@@ -26,8 +27,9 @@ pub(super) fn key(mac: u8) -> StationKey {
 /// A port in good order, with these flags besides.
 pub(super) fn port(ifindex: u32, hook: Hook, flags: u32) -> DesiredPort {
     let behind = if hook == Hook::XdpTc { abi::PORT_TC_BEHIND } else { 0 };
-    let port = Port { ifindex, mtu: 1500, flags: flags | behind, station_limit: 1024, flow_limit: 16_384 };
-    DesiredPort { name: format!("p{ifindex}"), hook, port, ineligible: Vec::new(), guard: BTreeSet::new() }
+    let port =
+        Port { ifindex, mtu: 1500, flags: flags | behind, station_limit: 1024, flow_limit: 16_384, ..Port::default() };
+    DesiredPort { name: format!("p{ifindex}"), hook, port, vlan: None, ineligible: Vec::new(), guard: BTreeSet::new() }
 }
 
 /// Nothing on a Linux bridge.
@@ -86,6 +88,8 @@ pub(super) fn desired() -> impl Strategy<Value = Desired> {
                 let choice = if xdp { HookChoice::Xdp } else { HookChoice::Auto };
                 let mut port = port(ifindex, Hook::resolve(choice, userspace).unwrap(), flags);
                 port.port.mtu = if jumbo { 9000 } else { 1500 };
+                let vlans = [ifindex as u16, stride].into_iter().filter(|_| jumbo).collect();
+                port.vlan = Some(PortVlan::trunk(&vlans));
                 desired.ports.insert(ifindex, port);
             }
             for (mac, ifindex) in owners {

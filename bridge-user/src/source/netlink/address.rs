@@ -64,6 +64,7 @@ mod tests {
             bridge_port: None,
             bridge: None,
             rx_packets: 0,
+            vlans: None,
             xdp_target: None,
         }
     }

@@ -3,7 +3,7 @@
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
     InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoPortData, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType,
-    LinkMessage,
+    LinkMessage, VlanProtocol,
 };
 
 use super::NetlinkError;
@@ -50,7 +50,20 @@ fn link(message: LinkMessage) -> Result<(Link, bool), NetlinkError> {
     let missing = |what| NetlinkError::Unreadable(format!("the link with index {ifindex} has no {what}"));
     let (name, mtu) = (name.ok_or_else(|| missing("name"))?, mtu.ok_or_else(|| missing("MTU"))?);
     Ok((
-        Link { ifindex, name, mac, mtu, rx_packets, running, master, kind, bridge_port, bridge, xdp_target: None },
+        Link {
+            ifindex,
+            name,
+            mac,
+            mtu,
+            rx_packets,
+            running,
+            master,
+            kind,
+            bridge_port,
+            bridge,
+            vlans: None,
+            xdp_target: None,
+        },
         loopback,
     ))
 }
@@ -79,12 +92,13 @@ fn link_kind(kind: &InfoKind, ethernet: bool) -> LinkKind {
 }
 
 fn linux_bridge(settings: &[InfoBridge]) -> LinuxBridge {
-    let mut bridge = LinuxBridge { ageing_time: 0, vlan_filtering: false, nf_call: false };
+    let mut bridge = LinuxBridge { ageing_time: 0, vlan_filtering: false, service_vlans: false, nf_call: false };
     for setting in settings {
         match setting {
             // Rounded down: never older than the bridge's own entry.
             InfoBridge::AgeingTime(value) => bridge.ageing_time = value / USER_HZ,
             InfoBridge::VlanFiltering(value) => bridge.vlan_filtering = *value,
+            InfoBridge::VlanProtocol(value) => bridge.service_vlans = *value == VlanProtocol::Ieee8021Ad,
             InfoBridge::NfCallIpTables(value)
             | InfoBridge::NfCallIp6Tables(value)
             | InfoBridge::NfCallArpTables(value) => {
@@ -146,7 +160,9 @@ mod tests {
     fn ageing_is_seconds_and_any_nf_call_counts() {
         let settings =
             [InfoBridge::AgeingTime(30050), InfoBridge::NfCallArpTables(true), InfoBridge::NfCallIpTables(false)];
-        assert_eq!(linux_bridge(&settings), LinuxBridge { ageing_time: 300, vlan_filtering: false, nf_call: true });
+        let bridge = linux_bridge(&settings);
+        assert_eq!((bridge.ageing_time, bridge.nf_call, bridge.vlan_filtering), (300, true, false));
+        assert!(linux_bridge(&[InfoBridge::VlanProtocol(VlanProtocol::Ieee8021Ad)]).service_vlans);
     }
 
     #[test]

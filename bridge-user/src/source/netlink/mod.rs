@@ -15,6 +15,7 @@ mod features;
 mod link;
 mod nftables;
 mod raw;
+mod vlan;
 
 use netlink_packet_core::DecodeError;
 use netlink_packet_route::link::LinkMessage;
@@ -71,7 +72,7 @@ impl From<DecodeError> for NetlinkError {
 /// A view on one network namespace.
 pub struct Netlink {
     route: Channel<RouteNetlinkMessage>,
-    /// For what others have put there; the second one is missing on a kernel without netfilter.
+    /// For what is read by hand: VLANs, and what others have put there; the second one is missing on a kernel without netfilter.
     disciplines: Channel<Raw>,
     netfilter: Option<Channel<Raw>>,
     features: Option<Features>,
@@ -118,6 +119,12 @@ impl Netlink {
             let targets = features.xdp_targets().await?;
             for (link, _) in &mut links {
                 link.xdp_target = targets.get(&link.ifindex).copied();
+            }
+        }
+        if links.iter().any(|(link, _)| link.bridge.is_some_and(|bridge| bridge.vlan_filtering)) {
+            let mut vlans = vlan::look(&self.disciplines).await?;
+            for (link, _) in links.iter_mut().filter(|(link, _)| link.bridge_port.is_some()) {
+                link.vlans = vlans.remove(&link.ifindex);
             }
         }
         let others = self.others().await?;

@@ -101,6 +101,7 @@ fn ovs_interface(bridge: &str, port: &Port, interface: &Interface) -> OvsInterfa
         ifindex: interface.ifindex.and_then(|n| u32::try_from(n).ok()).filter(|&n| n != 0),
         // -1: could not be added to the datapath; OFPP_MAX is 0xff00, OFPP_LOCAL 0xfffe (OpenFlow 1.0, 5.2.1).
         ofport: interface.ofport.and_then(|n| u16::try_from(n).ok()).filter(|&n| matches!(n, 1..0xff00 | 0xfffe)),
+        vlan: crate::source::PortVlan::PLAIN,
         ineligible: of_port(local, port, interface),
     }
 }

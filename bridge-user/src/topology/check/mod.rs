@@ -9,6 +9,7 @@ mod ports;
 mod rules;
 mod shadow;
 mod stations;
+mod vlans;
 mod zones;
 
 use std::fmt::Write as _;

@@ -6,7 +6,7 @@ use globset::{Glob, GlobSet};
 
 use super::super::model::{HookChoice, PortRule, Role};
 use super::super::{diagnostic::Report, raw};
-use super::{choice, glob, glob_set, required};
+use super::{choice, glob, glob_set, required, vlans};
 
 /// Every `[[port]]` and which of them an interface matches.
 pub(super) struct Ports {
@@ -60,12 +60,13 @@ fn port(raw: &raw::Port, place: Range<usize>, report: &mut Report) -> Option<(Ch
     let guard = raw.guard.as_ref().is_some_and(|given| *given.get_ref());
     let guard_at = raw.guard.as_ref().map_or(place.clone(), toml::Spanned::span);
     let unpoliced = raw.unpoliced.unwrap_or(false);
+    let vlan = raw.vlan.as_ref().and_then(|given| vlans::check(given, report));
 
     let pattern = required(&raw.r#match, "match", "[[port]]", place, report)?;
     match glob(pattern.get_ref()) {
         Ok(glob) => {
             let pattern = pattern.get_ref().clone();
-            Some((CheckedPort { rule: PortRule { pattern, hook, role, guard, unpoliced }, guard_at }, glob))
+            Some((CheckedPort { rule: PortRule { pattern, hook, role, guard, unpoliced, vlan }, guard_at }, glob))
         }
         Err(why) => {
             report.error(pattern.span(), why);

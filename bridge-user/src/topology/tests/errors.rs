@@ -52,6 +52,26 @@ fn not_toml_or_of_another_type() {
 }
 
 #[test]
+fn vlans_of_ports() {
+    let port = |vlan: &str, words: &str| refused_after_bridge(&format!("[[port]]\nmatch='v'\nvlan = {vlan}"), &[words]);
+    port("§{ tag = 10 }", "vlan has no `mode`");
+    port("{ mode = §'bridged', tag = 10 }", "one of \"access\", \"trunk\", \"native-tagged\"");
+    port("§{ mode = 'access' }", "needs its VLAN");
+    port("{ mode = 'access', tag = §0 }", "0 is no VLAN; VIDs are 1 to 4094");
+    port("{ mode = 'access', tag = §4095 }", "4095 is no VLAN");
+    port("{ mode = 'access', tag = 1, trunks = §[2] }", "`trunks` does not go with this mode");
+    port("{ mode = 'access', tag = 1, native = §2 }", "`native` does not go with this mode");
+    port("{ mode = 'trunk', tag = §1 }", "`tag` does not go with this mode");
+    port("{ mode = 'trunk', trunks = §[] }", "`trunks` is empty");
+    for odd in ["'29-20'", "'0-4'", "'1-4095'", "'+1'", "'x'", "''"] {
+        port(&format!("{{ mode = 'trunk', trunks = [1, §{odd}] }}"), "no range of VLANs");
+    }
+    port("{ mode = 'trunk', trunks = [§true] }", "a VLAN is a number, or a range");
+    port("§{ mode = 'native-tagged', trunks = [1] }", "needs the VLAN of frames without a tag");
+    port("{ mode = 'trunk', §vlan = 1 }", "unknown key `vlan`; known here: `mode`");
+}
+
+#[test]
 fn unknown_keys() {
     refused("§zone = 1", &["unknown key `zone`; known here: `bridge`, `port`, `station`, `limits`"]);
     refused_after_bridge("§nam = 1", &["unknown key `nam`; known here: `name`, `slow_path`"]);

@@ -8,6 +8,7 @@ use bridge_common::abi::maps::DEFAULT_LIMITS;
 use super::super::model::*;
 use super::super::{MAX_FILE_BYTES, load, parse};
 use super::{BRIDGE, REFERENCE};
+use crate::source::PortVlan;
 
 #[test]
 fn defaults() {
@@ -27,7 +28,21 @@ fn defaults() {
 
     let port = parse(&format!("{BRIDGE}[[port]]\nmatch='eno1'"), "").unwrap().topology.ports;
     let (hook, role) = (HookChoice::Auto, Role::Auto);
-    assert_eq!(port, [PortRule { pattern: "eno1".into(), hook, role, guard: false, unpoliced: false }]);
+    assert_eq!(port, [PortRule { pattern: "eno1".into(), hook, role, guard: false, unpoliced: false, vlan: None }]);
+}
+
+#[test]
+fn vlans_of_ports() {
+    let vlan = |text: &str| {
+        let file = format!("{BRIDGE}[[port]]\nmatch='v'\nvlan = {text}");
+        parse(&file, "").unwrap().topology.ports.remove(0).vlan.unwrap()
+    };
+    assert_eq!(vlan("{ mode = 'access', tag = 10 }"), PortVlan::access(10));
+    assert_eq!(vlan("{ mode = 'trunk' }"), PortVlan::PLAIN);
+    let trunks = [10, 20, 21, 22].into();
+    assert_eq!(vlan("{ mode = 'trunk', trunks = [10, '20-22'] }"), PortVlan::trunk(&trunks));
+    assert_eq!(vlan("{ mode = 'trunk', trunks = [10, '20-22'], native = 1 }"), PortVlan::native(1, false, &trunks));
+    assert_eq!(vlan("{ mode = 'native-tagged', native = 1 }"), PortVlan::native(1, true, &[].into()));
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod learn;
 mod passing;
 mod policy;
 mod unreadable;
+mod vlan;
 mod xdp;
 
 use bridge_tests::Mac;
@@ -28,6 +29,7 @@ pub fn all() -> Vec<Case> {
         ("guard", guard::cases()),
         ("egress", egress::cases()),
         ("xdp", xdp::cases()),
+        ("vlan", vlan::cases()),
     ];
     let named = |(chapter, cases): (&'static str, Vec<Case>)| {
         cases.into_iter().map(move |case| Case { name: format!("{chapter}: {}", case.name), ..case })

@@ -1,0 +1,82 @@
+//! Forwarding from an XDP program: the tag is in the frame, behind both MACs.
+
+use aya_ebpf::{EbpfContext as _, bindings::xdp_action, helpers::generated::bpf_xdp_adjust_head, programs::XdpContext};
+use bridge_common::decide::Retag;
+
+use super::CUSTOMER_TAG;
+use crate::maps::TARGETS;
+
+/// Both MACs.
+const MACS: usize = 12;
+const TAG: usize = 4;
+
+/// Sends the frame out of the port in this slot, and changes its tag. `Err`: the device has left the map meanwhile, or there is no room in
+/// front of the frame; it is as it was.
+#[inline(always)]
+pub fn forward(ctx: &XdpContext, slot: u16, retag: Retag) -> Result<u32, ()> {
+    // First the device: a frame that it does not take must not have been changed.
+    match TARGETS.redirect(u32::from(slot), u64::from(xdp_action::XDP_PASS)) {
+        Ok(action) if retag == Retag::KEEP => Ok(action),
+        Ok(action) => {
+            if change(ctx, retag) {
+                Ok(action)
+            } else {
+                Err(())
+            }
+        }
+        Err(_) => Err(()),
+    }
+}
+
+/// Whether the tag could be changed. Out of line: the verifier follows it for each state of its caller, but nothing of it further on.
+#[inline(never)]
+fn change(ctx: &XdpContext, retag: Retag) -> bool {
+    match retag.pushed() {
+        Some(tci) => push(ctx, tci),
+        None => pop(ctx),
+    }
+    .is_ok()
+}
+
+/// The MACs as three words, wherever they lie.
+type Macs = [u32; 3];
+
+/// # Errors
+/// No room; nothing was changed.
+#[inline(always)]
+fn push(ctx: &XdpContext, tci: u16) -> Result<(), ()> {
+    adjust(ctx, -(TAG as i32))?;
+    let start = start(ctx, MACS + TAG)?;
+    // SAFETY: `start` says that so many bytes are there; BPF loads and stores may be unaligned.
+    unsafe {
+        let macs: Macs = *((start + TAG) as *const Macs);
+        *(start as *mut Macs) = macs;
+        *((start + MACS) as *mut u32) = u32::from(CUSTOMER_TAG.to_be()) | u32::from(tci.to_be()) << 16;
+    }
+    Ok(())
+}
+
+/// # Errors
+/// None in practice: a frame with a tag has sixteen bytes.
+#[inline(always)]
+fn pop(ctx: &XdpContext) -> Result<(), ()> {
+    let start = start(ctx, MACS + TAG)?;
+    // SAFETY: as in `push`.
+    unsafe {
+        let macs: Macs = *(start as *const Macs);
+        *((start + TAG) as *mut Macs) = macs;
+    }
+    adjust(ctx, TAG as i32)
+}
+
+#[inline(always)]
+fn adjust(ctx: &XdpContext, by: i32) -> Result<(), ()> {
+    // SAFETY: the context is the kernel's own; no pointer into the frame is kept over the call.
+    if unsafe { bpf_xdp_adjust_head(ctx.as_ptr().cast(), by) } == 0 { Ok(()) } else { Err(()) }
+}
+
+/// Where the frame starts now, if it has `length` bytes in its first buffer.
+#[inline(always)]
+fn start(ctx: &XdpContext, length: usize) -> Result<usize, ()> {
+    if ctx.data() + length <= ctx.data_end() { Ok(ctx.data()) } else { Err(()) }
+}
