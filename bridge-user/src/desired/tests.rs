@@ -9,7 +9,7 @@ use bridge_common::abi::{PolicyMeta, Port};
 
 use super::*;
 use crate::source::{
-    BridgePort, HostSnapshot, Link, LinkKind, LinuxBridge, Others, OvsBridge, OvsInterface, OvsSnapshot,
+    BridgePort, HostSnapshot, Link, LinkKind, LinuxBridge, Others, OvsBridge, OvsInterface, OvsSnapshot, PortVlan,
 };
 use crate::topology::model::{
     Action, Bridge, HookChoice, OnExit, OtherEthertypes, Policy, PortRule, Role, SlowPath, StationEntry, Topology,
@@ -95,12 +95,19 @@ fn ovs_host(links: Vec<Link>) -> HostSnapshot {
 }
 
 fn row(name: &str, kind: &str, ifindex: Option<u32>) -> OvsInterface {
-    OvsInterface { name: name.into(), kind: kind.into(), ifindex, ineligible: Vec::new(), ofport: None }
+    OvsInterface {
+        name: name.into(),
+        kind: kind.into(),
+        ifindex,
+        vlan: PortVlan::PLAIN,
+        ineligible: Vec::new(),
+        ofport: None,
+    }
 }
 
 fn ovsdb(userspace: bool, interfaces: Vec<OvsInterface>) -> OvsSnapshot {
     let bridge = OvsBridge { userspace, ageing_time: 300, interfaces, ineligible: Vec::new() };
-    OvsSnapshot { bridge: Some(bridge), elsewhere: Vec::new() }
+    OvsSnapshot { bridge: Some(bridge), ..OvsSnapshot::default() }
 }
 
 fn lowered() -> Arc<Lowered> {

@@ -1,5 +1,6 @@
 //! Sources: what the host, Open vSwitch and files say is there. Each gives whole snapshots; a partial one is an error.
 
+mod jsonrpc;
 pub mod netlink;
 pub mod openflow;
 pub mod ovsdb;
@@ -105,6 +106,8 @@ pub struct LinuxBridge {
 /// What ovsdb-server says of one bridge.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OvsSnapshot {
+    /// Open vSwitch's own version, empty if it does not tell.
+    pub version: String,
     /// `None`: no bridge of that name.
     pub bridge: Option<OvsBridge>,
     /// Names of the interfaces of every *other* bridge's ports. Netlink shows no master for those of a userspace
@@ -136,6 +139,8 @@ pub struct OvsInterface {
     pub ifindex: Option<u32>,
     /// `ofport` column: its OpenFlow port number (65534 = the bridge's own interface); `None`: not in the datapath.
     pub ofport: Option<u16>,
-    /// Why this port must not be accelerated, in words (bond, tag, trunks, ...); empty = eligible.
+    /// How its port treats VLAN tags.
+    pub vlan: PortVlan,
+    /// Why this port must not be accelerated, in words (bond, QoS, ...); empty = eligible.
     pub ineligible: Vec<String>,
 }
