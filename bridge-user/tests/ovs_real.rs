@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use bridge_user::source::openflow::{OpenFlow, OpenFlowError};
 use bridge_user::source::ovsdb::{Health, OvsdbState, OvsdbWatch};
-use bridge_user::source::{OvsBridge, OvsInterface};
+use bridge_user::source::{OvsBridge, OvsInterface, PortVlan};
 use support::{Netns, run};
 
 const MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x21];
@@ -173,9 +173,9 @@ fn the_monitor_sees_ports_and_settings_and_survives_a_restart_of_the_server() {
         assert!(v0.ineligible.is_empty(), "{v0:?}");
 
         for (set, unset) in [
-            ("set port v0 tag=10", "remove port v0 tag 10"),
-            ("set port v0 trunks=1,2", "clear port v0 trunks"),
-            ("set port v0 vlan_mode=access", "clear port v0 vlan_mode"),
+            ("set port v0 vlan_mode=dot1q-tunnel", "clear port v0 vlan_mode"),
+            ("set port v0 other_config:priority-tags=always", "clear port v0 other_config"),
+            ("set interface v0 bfd:enable=true", "clear interface v0 bfd"),
             ("set port v0 protected=true", "set port v0 protected=false"),
             ("set interface v0 ingress_policing_rate=1000", "set interface v0 ingress_policing_rate=0"),
             ("set interface v0 ingress_policing_kpkts_rate=10", "set interface v0 ingress_policing_kpkts_rate=0"),
@@ -185,6 +185,19 @@ fn the_monitor_sees_ports_and_settings_and_survives_a_restart_of_the_server() {
             until(&mut watch, |s| interface(s, "v0").is_some_and(|i| i.ineligible.len() == 1)).await;
             ovs.vsctl(unset);
             until(&mut watch, |s| interface(s, "v0").is_some_and(|i| i.ineligible.is_empty())).await;
+        }
+        let vlan = |s: &OvsdbState| interface(s, "v0").map(|i| i.vlan.clone());
+        for (edit, wanted) in [
+            ("set port v0 tag=10", PortVlan::access(10)),
+            ("set port v0 vlan_mode=native-tagged trunks=20,30", PortVlan::native(10, true, &[20, 30].into())),
+            ("remove port v0 trunks 20", PortVlan::native(10, true, &[30].into())),
+            ("clear port v0 tag", PortVlan::native(0, true, &[30].into())),
+            ("add port v0 trunks 0", PortVlan::native(0, true, &[0, 30].into())),
+            ("clear port v0 vlan_mode", PortVlan::trunk(&[0, 30].into())),
+            ("clear port v0 trunks", PortVlan::PLAIN),
+        ] {
+            ovs.vsctl(edit);
+            until(&mut watch, |s| vlan(s) == Some(wanted.clone())).await;
         }
         for (set, unset) in [
             ("set bridge br0 mirrors=@m -- --id=@m create mirror name=m", "clear bridge br0 mirrors"),
@@ -198,6 +211,10 @@ fn the_monitor_sees_ports_and_settings_and_survives_a_restart_of_the_server() {
             ("set bridge br0 rstp_enable=true", "set bridge br0 rstp_enable=false"),
             ("set bridge br0 mcast_snooping_enable=true", "set bridge br0 mcast_snooping_enable=false"),
             ("set-fail-mode br0 secure", "del-fail-mode br0"),
+            (
+                "set open_vswitch . other_config:flow-restore-wait=true",
+                "remove open_vswitch . other_config flow-restore-wait",
+            ),
         ] {
             ovs.vsctl(set);
             until(&mut watch, |s| bridge(s).is_some_and(|b| b.ineligible.len() == 1)).await;

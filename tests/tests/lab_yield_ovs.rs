@@ -94,16 +94,16 @@ fn what_open_vswitch_is_told() {
         both,
     );
     let tag: (&[&str], bool) = (&["vnet0"], false);
-    ovs("tag", &site, &[&set("port", "vnet0", "tag=10")], &[&clear("port", "vnet0", "tag")], "VLAN 10", tag);
-    ovs("trunks", &site, &[&set("port", "vnet0", "trunks=10,20")], &[&clear("port", "vnet0", "trunks")], "trunks", tag);
-    ovs(
-        "vlan_mode",
-        &site,
-        &[&set("port", "vnet0", "vlan_mode=trunk")],
-        &[&clear("port", "vnet0", "vlan_mode")],
-        "vlan_mode",
-        one,
-    );
+    let tunnel = [&set("port", "vnet0", "vlan_mode=dot1q-tunnel")[..], &["tag=10"]].concat();
+    let plain: [Command<'_>; 2] = [&clear("port", "vnet0", "vlan_mode"), &clear("port", "vnet0", "tag")];
+    ovs("dot1q-tunnel", &site, &[&tunnel], &plain, "dot1q-tunnel", tag);
+    let priority = set("port", "vnet0", "other_config:priority-tags=if-nonzero");
+    let never: Command<'_> = &remove("port", "vnet0", "other_config", "priority-tags");
+    ovs("priority-tags", &site, &[&priority], &[never], "priority tags", one);
+    let bfd = set("interface", "vnet0", "bfd:enable=true");
+    ovs("bfd", &site, &[&bfd], &[&clear("interface", "vnet0", "bfd")], "BFD", one);
+    let protocols = set("bridge", "br0", "protocols=OpenFlow13");
+    ovs("protocols", &site, &[&protocols], &[&clear("bridge", "br0", "protocols")], "OpenFlow 1.0", both);
     let slow: (&[&str], bool) = (&["vnet0", "vnet1"], false);
     ovs(
         "fail_mode",
@@ -118,6 +118,9 @@ fn what_open_vswitch_is_told() {
         let [on, off] = [&on, &off].map(|value| ["ovs-vsctl", "set", "bridge", "br0", value.as_str()]);
         ovs(column, &site, &[&on], &[&off], reason, slow);
     }
+    let waits = set("open_vswitch", ".", "other_config:flow-restore-wait=true");
+    let restored: Command<'_> = &remove("open_vswitch", ".", "other_config", "flow-restore-wait");
+    ovs("flow-restore-wait", &site, &[&waits], &[restored], "flows to be restored", slow);
     let flood: Command<'_> = &["ovs-vsctl", "set", "bridge", "br0", "flood_vlans=5"];
     ovs("flood_vlans", &site, &[flood], &[&remove("bridge", "br0", "flood_vlans", "5")], "flood_vlans", both);
     ends(site, manager);

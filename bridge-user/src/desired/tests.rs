@@ -117,7 +117,7 @@ fn row(name: &str, kind: &str, ifindex: Option<u32>) -> OvsInterface {
 
 fn ovsdb(userspace: bool, interfaces: Vec<OvsInterface>) -> OvsSnapshot {
     let bridge = OvsBridge { userspace, ageing_time: 300, interfaces, ineligible: Vec::new() };
-    OvsSnapshot { bridge: Some(bridge), elsewhere: Vec::new() }
+    OvsSnapshot { bridge: Some(bridge), ..OvsSnapshot::default() }
 }
 
 fn lowered() -> Arc<Lowered> {

@@ -3,14 +3,14 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::time::timeout;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::{
     dataplane::foreign::tcx_programs,
     source::{
         HostSnapshot, OvsSnapshot,
         netlink::{Change, Netlink, NetlinkError},
-        openflow::OpenFlow,
+        openflow::{OpenFlow, OpenFlowError},
         ovsdb::{Health, OvsdbWatch, default_rundir},
     },
     topology::model::{SlowPath, Topology},
@@ -32,8 +32,8 @@ pub(super) struct Inputs {
     ovs: Option<OvsdbWatch>,
     /// The last good word of ovsdb-server.
     told: Option<Arc<OvsSnapshot>>,
-    /// The last good word of ovs-vswitchd: whether NORMAL is the bridge's one flow.
-    only_normal: bool,
+    /// The last good word of ovs-vswitchd: why the bridge's flows are not the one NORMAL; `None`: they are.
+    flows: Option<String>,
     /// Both words together.
     pub(super) ovs_snapshot: Option<Arc<OvsSnapshot>>,
 }
@@ -55,8 +55,13 @@ impl Inputs {
             Some(watch) => first(watch).await,
             None => None,
         };
+        if let Some(told) = &told {
+            info!("Open vSwitch {}", told.version.escape_debug());
+        }
         let bridge = topology.bridge.name.clone();
-        let mut this = Self { netlink, host, rundir, bridge, ovs, told, only_normal: true, ovs_snapshot: None };
+        // Nobody has said that there is only NORMAL before ovs-vswitchd has.
+        let flows = Some("ovs-vswitchd has not told the bridge's flows yet".into());
+        let mut this = Self { netlink, host, rundir, bridge, ovs, told, flows, ovs_snapshot: None };
         this.look_at_flows().await;
         Ok(this)
     }
@@ -65,20 +70,25 @@ impl Inputs {
     async fn look_at_flows(&mut self) {
         if self.told.as_ref().is_some_and(|told| told.bridge.is_some()) {
             let ask = async { OpenFlow::connect(&self.rundir, &self.bridge).await?.only_normal_flow().await };
-            if let Ok(Ok(only)) = timeout(SWITCH_ANSWER, ask).await {
-                self.only_normal = only;
-            }
+            self.flows = match timeout(SWITCH_ANSWER, ask).await {
+                Ok(Ok(true)) => None,
+                Ok(Ok(false)) => Some(format!(
+                    "the bridge has other flows than one NORMAL flow (ovs-ofctl dump-flows {})",
+                    self.bridge
+                )),
+                Ok(Err(error @ OpenFlowError::Version)) => Some(error.to_string()),
+                Ok(Err(_)) | Err(_) => self.flows.take(),
+            };
         }
         self.join();
     }
 
     fn join(&mut self) {
         self.ovs_snapshot = self.told.clone();
-        if !self.only_normal
+        if let Some(why) = &self.flows
             && let Some(bridge) = self.ovs_snapshot.as_mut().and_then(|told| Arc::make_mut(told).bridge.as_mut())
         {
-            let dump = format!("ovs-ofctl dump-flows {}", self.bridge);
-            bridge.ineligible.push(format!("the bridge has other flows than one NORMAL flow ({dump})"));
+            bridge.ineligible.push(why.clone());
         }
     }
 

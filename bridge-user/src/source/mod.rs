@@ -1,5 +1,6 @@
 //! Sources: what the host, Open vSwitch and files say is there. Each gives whole snapshots; a partial one is an error.
 
+mod jsonrpc;
 pub mod netlink;
 pub mod openflow;
 pub mod ovsdb;
@@ -118,6 +119,8 @@ pub struct LinuxBridge {
 /// What ovsdb-server says of one bridge.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OvsSnapshot {
+    /// Open vSwitch's own version, empty if it does not tell.
+    pub version: String,
     /// `None`: no bridge of that name.
     pub bridge: Option<OvsBridge>,
     /// Names of the interfaces of every *other* bridge's ports. Netlink shows no master for those of a userspace

@@ -4,15 +4,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::time::Instant;
 
-use super::framing::Framer;
-use super::rows::{Replica, monitor_request};
+use super::replica::Replica;
 use super::{OvsdbError, eligibility};
 use crate::source::OvsSnapshot;
+use crate::source::jsonrpc::{self, Framer, Message, repeat};
 
 const DATABASE: &str = "Open_vSwitch";
 /// After this long without a word from the server we ask for one, and after as long again we give up.
@@ -38,8 +40,8 @@ enum Heard {
     Nothing,
     /// The replica changed.
     Update,
-    /// The answer to the request of this id.
-    Answer(Value, Result<Value, String>),
+    /// The answer to the request of this id: JSON, or the server's error.
+    Answer(String, Result<Box<RawValue>, String>),
 }
 
 impl Ovsdb {
@@ -57,9 +59,9 @@ impl Ovsdb {
             asked: false,
         };
         let schema = this.request("get_schema", json!([DATABASE])).await?;
-        let monitored = monitor_request(&schema)?;
-        let rows = this.request("monitor", json!([DATABASE, "fastbridge", monitored])).await?;
-        this.replica.apply(&rows)?;
+        let monitored = this.replica.monitor_request(schema.get())?;
+        let rows = this.request("monitor_cond", json!([DATABASE, "fastbridge", monitored])).await?;
+        this.replica.apply(rows.get())?;
         Ok(this)
     }
 
@@ -73,7 +75,7 @@ impl Ovsdb {
     pub async fn changed(&mut self) -> Result<(), OvsdbError> {
         loop {
             let message = self.receive().await?;
-            match self.hear(message)? {
+            match self.hear(&message)? {
                 Heard::Update => return Ok(()),
                 Heard::Nothing | Heard::Answer(..) => {}
             }
@@ -81,12 +83,12 @@ impl Ovsdb {
     }
 
     /// Not cancel-safe: used only while connecting. The method is the id.
-    async fn request(&mut self, method: &'static str, params: Value) -> Result<Value, OvsdbError> {
+    async fn request(&mut self, method: &'static str, params: Value) -> Result<Box<RawValue>, OvsdbError> {
         self.send(&json!({ "method": method, "params": params, "id": method }))?;
         loop {
             let message = self.receive().await?;
-            if let Heard::Answer(id, answer) = self.hear(message)?
-                && id == method
+            if let Heard::Answer(id, answer) = self.hear(&message)?
+                && id == format!("\"{method}\"")
             {
                 return answer.map_err(|error| OvsdbError::Refused { method, error });
             }
@@ -94,15 +96,22 @@ impl Ovsdb {
     }
 
     fn send(&mut self, message: &Value) -> Result<(), OvsdbError> {
-        self.unsent.extend_from_slice(message.to_string().as_bytes());
-        if self.unsent.len() > MAX_UNSENT { Err(OvsdbError::TooMuch("1 MiB to answer")) } else { Ok(()) }
+        self.queue(&[&message.to_string()])
+    }
+
+    fn queue(&mut self, texts: &[&str]) -> Result<(), OvsdbError> {
+        if self.unsent.len() + texts.iter().map(|text| text.len()).sum::<usize>() > MAX_UNSENT {
+            return Err(OvsdbError::TooMuch("1 MiB to answer"));
+        }
+        texts.iter().for_each(|text| self.unsent.extend_from_slice(text.as_bytes()));
+        Ok(())
     }
 
     /// The next message; sends what is to be sent meanwhile. Cancel-safe.
-    async fn receive(&mut self) -> Result<Value, OvsdbError> {
+    async fn receive(&mut self) -> Result<BytesMut, OvsdbError> {
         loop {
             if let Some(message) = self.framer.next()? {
-                return serde_json::from_slice(&message).map_err(|e| OvsdbError::Garbage(e.to_string()));
+                return Ok(message);
             }
             let (mut reader, mut writer) = self.stream.split();
             tokio::select! {
@@ -129,26 +138,28 @@ impl Ovsdb {
         self.send(&json!({ "method": "echo", "params": [], "id": "echo" }))
     }
 
-    fn hear(&mut self, mut message: Value) -> Result<Heard, OvsdbError> {
-        match message["method"].as_str() {
+    fn hear(&mut self, message: &[u8]) -> Result<Heard, OvsdbError> {
+        let Message { method, params, result, error, id } = jsonrpc::message(message)?;
+        match method.as_deref() {
             Some("echo") => {
-                self.send(&json!({ "result": message["params"].take(), "error": null, "id": message["id"].take() }))?;
+                let [result, id] = [params, id].map(|text| text.map_or("null", RawValue::get));
+                self.queue(&[r#"{"error":null,"result":"#, result, r#","id":"#, id, "}"])?;
                 Ok(Heard::Nothing)
             }
-            Some("update") => {
-                self.replica.apply(&message["params"][1])?;
+            Some("update2") => {
+                let (_monitor, updates): (IgnoredAny, &RawValue) = jsonrpc::read(params.map_or("null", RawValue::get))?;
+                self.replica.apply(updates.get())?;
                 Ok(Heard::Update)
             }
+            // The database is no longer served.
+            Some("monitor_canceled") => Err(OvsdbError::Closed),
             // RFC 7047 knows `locked` and `stolen` besides; we hold no lock.
             Some(_) => Ok(Heard::Nothing),
-            None if message.get("result").is_some() => {
-                let error = match &message["error"] {
-                    Value::Null => None,
-                    error => Some(error.to_string()),
-                };
-                Ok(Heard::Answer(message["id"].take(), error.map_or(Ok(message["result"].take()), Err)))
-            }
-            None => Err(OvsdbError::Garbage("a message that is neither a request nor an answer".into())),
+            None => match (id, result, error) {
+                (Some(id), _, Some(error)) => Ok(Heard::Answer(id.get().into(), Err(repeat(error.get())))),
+                (Some(id), Some(result), None) => Ok(Heard::Answer(id.get().into(), Ok(result.to_owned()))),
+                _ => Err(OvsdbError::Garbage("a message that is neither a request nor an answer".into())),
+            },
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What ovsdb-server says of one Open vSwitch bridge: a read-only JSON-RPC client (RFC 7047) that keeps a replica by `monitor`.
+//! What ovsdb-server says of one Open vSwitch bridge: a read-only JSON-RPC client (RFC 7047) that keeps a replica by `monitor_cond`.
 //!
 //! [`Ovsdb`] is one connection: it lives as long as everything it hears is sound. [`OvsdbWatch`] reconnects and keeps the last good snapshot.
 //! It never writes to the database, and a cut connection, a garbled message or a row of a wrong type is an error, never "no bridge".
@@ -6,15 +6,18 @@
 //! Crates looked at and not taken: `ovsdb-client` 0.0.1 (180 lines on jsonrpsee, unbounded messages, no keep-alive) and `ovsdb` 0.0.6 (whole
 //! tables in memory, monitor without error handling).
 
+mod cell;
 mod client;
 mod eligibility;
-mod framing;
+mod reasons;
+mod replica;
 mod rows;
-mod value;
 mod watch;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+
+use super::jsonrpc::JsonRpcError;
 
 pub use self::client::Ovsdb;
 pub use self::watch::{Health, OvsdbState, OvsdbWatch};
@@ -57,7 +60,7 @@ pub enum OvsdbError {
     /// The server refused a request.
     #[error("ovsdb-server refused `{method}`: {error}")]
     Refused {
-        /// `get_schema`, `monitor` or `echo`.
+        /// `get_schema` or `monitor_cond`.
         method: &'static str,
         /// Its words.
         error: String,
@@ -75,4 +78,13 @@ pub enum OvsdbError {
         /// What is wrong.
         what: String,
     },
+}
+
+impl From<JsonRpcError> for OvsdbError {
+    fn from(error: JsonRpcError) -> Self {
+        match error {
+            JsonRpcError::Garbage(what) => Self::Garbage(what),
+            JsonRpcError::TooMuch(what) => Self::TooMuch(what),
+        }
+    }
 }

@@ -1,283 +1,169 @@
-//! The replica: typed rows of three tables, changed by whole updates. An update with one bad row changes nothing.
+//! The rows that are kept, with the columns that are asked for. Must not interpret what a column says.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value, json};
+use super::cell::{Cell, Uuid};
 
-use super::OvsdbError;
-use super::value::Columns;
+/// A row: all its cells by the names of their columns. A new one holds the columns' default values (RFC 7047, 5.2.1).
+pub(super) trait Row: Default {
+    /// Columns that older or newer schemas lack; their default stands in.
+    const OPTIONAL: &'static [&'static str] = &[];
 
-/// More rows than this of one table are refused.
-const MAX_ROWS: usize = 65_536;
+    fn cells(&mut self) -> Vec<(&'static str, &mut dyn Cell)>;
+}
 
-/// A table: name, columns that must be in the schema, columns that older or newer schemas lack.
-type Table = (&'static str, &'static [&'static str], &'static [&'static str]);
+/// The one row of table Open_vSwitch.
+#[derive(Debug, Default)]
+pub(super) struct OpenVswitch {
+    pub(super) bridges: BTreeSet<Uuid>,
+    pub(super) version: Option<String>,
+    pub(super) other_config: BTreeMap<String, String>,
+}
 
-const BRIDGE: Table = (
-    "Bridge",
-    &[
-        "name",
-        "ports",
-        "datapath_type",
-        "other_config",
-        "mirrors",
-        "sflow",
-        "netflow",
-        "fail_mode",
-        "stp_enable",
-        "flood_vlans",
-    ],
-    &["ipfix", "rstp_enable", "mcast_snooping_enable"],
-);
-const PORT: Table = ("Port", &["name", "interfaces", "tag", "trunks", "vlan_mode", "qos"], &["protected"]);
-const INTERFACE: Table =
-    ("Interface", &["name", "type", "ifindex", "ofport", "ingress_policing_rate"], &["ingress_policing_kpkts_rate"]);
+impl Row for OpenVswitch {
+    fn cells(&mut self) -> Vec<(&'static str, &mut dyn Cell)> {
+        vec![
+            ("bridges", &mut self.bridges),
+            ("ovs_version", &mut self.version),
+            ("other_config", &mut self.other_config),
+        ]
+    }
+}
 
 /// A row of table Bridge.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Bridge {
     pub(super) name: String,
-    pub(super) ports: Vec<String>,
+    pub(super) ports: BTreeSet<Uuid>,
     pub(super) datapath_type: String,
     pub(super) other_config: BTreeMap<String, String>,
     pub(super) fail_mode: Option<String>,
-    /// Columns that refer to a record (mirrors, sampling) and are not empty.
-    pub(super) records: Vec<&'static str>,
-    /// Boolean columns that are true.
-    pub(super) enabled: Vec<&'static str>,
-    pub(super) flood_vlans: bool,
+    pub(super) mirrors: BTreeSet<Uuid>,
+    pub(super) sflow: Option<Uuid>,
+    pub(super) netflow: Option<Uuid>,
+    pub(super) ipfix: Option<Uuid>,
+    pub(super) stp: bool,
+    pub(super) rstp: bool,
+    pub(super) snooping: bool,
+    pub(super) flood_vlans: BTreeSet<i64>,
+}
+
+impl Row for Bridge {
+    const OPTIONAL: &'static [&'static str] = &["ipfix", "rstp_enable", "mcast_snooping_enable"];
+
+    fn cells(&mut self) -> Vec<(&'static str, &mut dyn Cell)> {
+        vec![
+            ("name", &mut self.name),
+            ("ports", &mut self.ports),
+            ("datapath_type", &mut self.datapath_type),
+            ("other_config", &mut self.other_config),
+            ("fail_mode", &mut self.fail_mode),
+            ("mirrors", &mut self.mirrors),
+            ("sflow", &mut self.sflow),
+            ("netflow", &mut self.netflow),
+            ("ipfix", &mut self.ipfix),
+            ("stp_enable", &mut self.stp),
+            ("rstp_enable", &mut self.rstp),
+            ("mcast_snooping_enable", &mut self.snooping),
+            ("flood_vlans", &mut self.flood_vlans),
+        ]
+    }
 }
 
 /// A row of table Port.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Port {
     pub(super) name: String,
-    pub(super) interfaces: Vec<String>,
+    pub(super) interfaces: BTreeSet<Uuid>,
     pub(super) tag: Option<i64>,
-    pub(super) trunks: usize,
+    pub(super) trunks: BTreeSet<i64>,
     pub(super) vlan_mode: Option<String>,
-    pub(super) qos: bool,
+    pub(super) other_config: BTreeMap<String, String>,
+    pub(super) qos: Option<Uuid>,
     pub(super) protected: bool,
 }
 
+impl Row for Port {
+    const OPTIONAL: &'static [&'static str] = &["protected"];
+
+    fn cells(&mut self) -> Vec<(&'static str, &mut dyn Cell)> {
+        vec![
+            ("name", &mut self.name),
+            ("interfaces", &mut self.interfaces),
+            ("tag", &mut self.tag),
+            ("trunks", &mut self.trunks),
+            ("vlan_mode", &mut self.vlan_mode),
+            ("other_config", &mut self.other_config),
+            ("qos", &mut self.qos),
+            ("protected", &mut self.protected),
+        ]
+    }
+}
+
 /// A row of table Interface.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Interface {
     pub(super) name: String,
     pub(super) kind: String,
     pub(super) ifindex: Option<i64>,
     pub(super) ofport: Option<i64>,
-    /// Kilobits or kilopackets a second, whichever is not 0.
-    pub(super) policing: i64,
+    pub(super) error: Option<String>,
+    /// Kilobits a second.
+    pub(super) policing_rate: i64,
+    /// Kilopackets a second.
+    pub(super) policing_packets: i64,
+    pub(super) bfd: BTreeMap<String, String>,
 }
 
-/// What the server has told, by UUID.
+impl Row for Interface {
+    const OPTIONAL: &'static [&'static str] = &["ingress_policing_kpkts_rate"];
+
+    fn cells(&mut self) -> Vec<(&'static str, &mut dyn Cell)> {
+        vec![
+            ("name", &mut self.name),
+            ("type", &mut self.kind),
+            ("ifindex", &mut self.ifindex),
+            ("ofport", &mut self.ofport),
+            ("error", &mut self.error),
+            ("ingress_policing_rate", &mut self.policing_rate),
+            ("ingress_policing_kpkts_rate", &mut self.policing_packets),
+            ("bfd", &mut self.bfd),
+        ]
+    }
+}
+
+/// A row of table Mirror.
 #[derive(Debug, Default)]
-pub(super) struct Replica {
-    pub(super) bridges: HashMap<String, Bridge>,
-    pub(super) ports: HashMap<String, Port>,
-    pub(super) interfaces: HashMap<String, Interface>,
+pub(super) struct Mirror {
+    pub(super) name: String,
 }
 
-/// Rows of one table to insert (`Some`) or remove.
-type Edits<T> = Vec<(String, Option<T>)>;
-
-/// The `monitor` request's third parameter for a server with this schema (`get_schema`'s result).
-pub(super) fn monitor_request(schema: &Value) -> Result<Value, OvsdbError> {
-    let mut request = Map::new();
-    for (table, required, optional) in [BRIDGE, PORT, INTERFACE] {
-        let known = schema["tables"][table]["columns"].as_object();
-        let known = known.ok_or_else(|| OvsdbError::Schema(format!("table {table}")))?;
-        if let Some(missing) = required.iter().find(|column| !known.contains_key(**column)) {
-            return Err(OvsdbError::Schema(format!("column {missing} in table {table}")));
-        }
-        let columns: Vec<_> =
-            required.iter().chain(optional.iter().filter(|column| known.contains_key(**column))).collect();
-        request.insert(table.into(), json!({ "columns": columns }));
-    }
-    Ok(Value::Object(request))
-}
-
-impl Replica {
-    /// Takes in `<table-updates>` (RFC 7047, 4.1.6), all of it or, on an error, nothing.
-    pub(super) fn apply(&mut self, updates: &Value) -> Result<(), OvsdbError> {
-        let updates =
-            updates.as_object().ok_or_else(|| OvsdbError::Garbage("table updates that are no object".into()))?;
-        let bridges = edits(updates, BRIDGE.0, bridge)?;
-        let ports = edits(updates, PORT.0, port)?;
-        let interfaces = edits(updates, INTERFACE.0, interface)?;
-        change(&mut self.bridges, bridges)?;
-        change(&mut self.ports, ports)?;
-        change(&mut self.interfaces, interfaces)
+impl Row for Mirror {
+    fn cells(&mut self) -> Vec<(&'static str, &mut dyn Cell)> {
+        vec![("name", &mut self.name)]
     }
 }
 
-fn edits<T>(
-    updates: &Map<String, Value>,
-    table: &'static str,
-    read: impl Fn(&Columns<'_>) -> Result<T, OvsdbError>,
-) -> Result<Edits<T>, OvsdbError> {
-    let Some(rows) = updates.get(table) else { return Ok(Vec::new()) };
-    let rows =
-        rows.as_object().ok_or_else(|| OvsdbError::Garbage(format!("updates of table {table} that are no object")))?;
-    rows.iter().map(|(row, update)| edit(table, row, update, &read)).collect()
+/// A row of table QoS.
+#[derive(Debug, Default)]
+pub(super) struct Qos {
+    pub(super) kind: String,
 }
 
-fn edit<T>(
-    table: &'static str,
-    row: &str,
-    update: &Value,
-    read: impl Fn(&Columns<'_>) -> Result<T, OvsdbError>,
-) -> Result<(String, Option<T>), OvsdbError> {
-    let wrong = |what: &str| OvsdbError::Row { table, row: row.into(), what: what.into() };
-    let update = update.as_object().ok_or_else(|| wrong("an update that is no object"))?;
-    let new = match (update.get("old"), update.get("new")) {
-        (_, Some(Value::Object(columns))) => Some(read(&Columns { table, row, columns })?),
-        (Some(Value::Object(_)), None) => None,
-        _ => return Err(wrong("an update with neither an old nor a new row")),
-    };
-    Ok((row.into(), new))
+impl Row for Qos {
+    fn cells(&mut self) -> Vec<(&'static str, &mut dyn Cell)> {
+        vec![("type", &mut self.kind)]
+    }
 }
 
-fn change<T>(rows: &mut HashMap<String, T>, edits: Edits<T>) -> Result<(), OvsdbError> {
-    for (row, new) in edits {
-        match new {
-            Some(new) => rows.insert(row, new),
-            None => rows.remove(&row),
-        };
-    }
-    if rows.len() > MAX_ROWS { Err(OvsdbError::TooMuch("65536 rows of a table")) } else { Ok(()) }
+/// A row of table NetFlow, sFlow or IPFIX.
+#[derive(Debug, Default)]
+pub(super) struct Sampling {
+    pub(super) targets: BTreeSet<String>,
 }
 
-fn bridge(columns: &Columns<'_>) -> Result<Bridge, OvsdbError> {
-    let mut records = Vec::new();
-    for column in ["mirrors", "sflow", "netflow", "ipfix"] {
-        if columns.columns.contains_key(column) && !columns.uuids(column)?.is_empty() {
-            records.push(column);
-        }
-    }
-    let mut enabled = Vec::new();
-    for column in ["stp_enable", "rstp_enable", "mcast_snooping_enable"] {
-        if columns.boolean_if_known(column)? {
-            enabled.push(column);
-        }
-    }
-    Ok(Bridge {
-        name: columns.string("name")?,
-        ports: columns.uuids("ports")?,
-        datapath_type: columns.string("datapath_type")?,
-        other_config: columns.strings("other_config")?,
-        fail_mode: columns.optional_string("fail_mode")?,
-        records,
-        enabled,
-        flood_vlans: columns.integers("flood_vlans")? > 0,
-    })
-}
-
-fn port(columns: &Columns<'_>) -> Result<Port, OvsdbError> {
-    Ok(Port {
-        name: columns.string("name")?,
-        interfaces: columns.uuids("interfaces")?,
-        tag: columns.optional_integer("tag")?,
-        trunks: columns.integers("trunks")?,
-        vlan_mode: columns.optional_string("vlan_mode")?,
-        qos: !columns.uuids("qos")?.is_empty(),
-        protected: columns.boolean_if_known("protected")?,
-    })
-}
-
-fn interface(columns: &Columns<'_>) -> Result<Interface, OvsdbError> {
-    let bits = columns.integer_if_known("ingress_policing_rate")?;
-    let packets = columns.integer_if_known("ingress_policing_kpkts_rate")?;
-    Ok(Interface {
-        name: columns.string("name")?,
-        kind: columns.string("type")?,
-        ifindex: columns.optional_integer("ifindex")?,
-        ofport: columns.optional_integer("ofport")?,
-        policing: if bits != 0 { bits } else { packets },
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use proptest::prelude::*;
-
-    use super::super::value::any_json;
-    use super::*;
-
-    fn interface_row(name: Value) -> Value {
-        json!({"name": name, "type": "", "ifindex": 7, "ofport": ["set", []], "ingress_policing_rate": 0})
-    }
-
-    #[test]
-    fn one_bad_row_spoils_the_whole_update() {
-        let mut replica = Replica::default();
-        replica.apply(&json!({"Interface": {"a": {"new": interface_row(json!("v0"))}}})).unwrap();
-        for bad in [
-            json!({"new": interface_row(json!(1))}),
-            json!({"new": {}}),
-            json!({}),
-            json!(null),
-            json!({"new": null}),
-            json!({"old": 1}),
-        ] {
-            let update = json!({"Interface": {"a": {"old": {}}, "b": bad}});
-            assert!(matches!(replica.apply(&update), Err(OvsdbError::Row { row, .. }) if row == "b"), "{update}");
-            assert_eq!(replica.interfaces["a"].name, "v0");
-        }
-        replica.apply(&json!({"Interface": {"a": {"old": {}}}, "Other": 7})).unwrap();
-        assert!(replica.interfaces.is_empty());
-    }
-
-    #[test]
-    fn every_column_of_a_wrong_type_is_an_error() {
-        for (column, wrong) in [
-            ("name", json!(1)),
-            ("type", json!(null)),
-            ("ifindex", json!("7")),
-            ("ofport", json!(["set", [1, 2]])),
-            ("ingress_policing_rate", json!(true)),
-        ] {
-            let mut row = interface_row(json!("v0"));
-            row[column] = wrong;
-            assert!(Replica::default().apply(&json!({"Interface": {"a": {"new": row}}})).is_err(), "{column}");
-        }
-    }
-
-    #[test]
-    fn memory_is_bounded() {
-        let rows: Map<_, _> =
-            (0..=MAX_ROWS).map(|n| (n.to_string(), json!({"new": interface_row(json!("v"))}))).collect();
-        let error = Replica::default().apply(&json!({"Interface": rows}));
-        assert!(matches!(error, Err(OvsdbError::TooMuch(_))));
-    }
-
-    #[test]
-    fn columns_are_asked_for_as_far_as_the_schema_has_them() {
-        let table = |table: Table, optional: bool| {
-            let columns: Map<_, _> =
-                table.1.iter().chain(table.2.iter().filter(|_| optional)).map(|c| (c.to_string(), json!({}))).collect();
-            json!({"columns": columns})
-        };
-        let schema = |optional| json!({"tables": {"Bridge": table(BRIDGE, optional), "Port": table(PORT, optional), "Interface": table(INTERFACE, optional)}});
-        let asked = |optional| monitor_request(&schema(optional)).unwrap()["Port"]["columns"].as_array().unwrap().len();
-        assert_eq!((asked(true), asked(false)), (7, 6));
-        let mut poor = schema(true);
-        poor["tables"]["Bridge"]["columns"].as_object_mut().unwrap().remove("mirrors");
-        assert!(monitor_request(&poor).unwrap_err().to_string().contains("column mirrors in table Bridge"));
-        assert!(monitor_request(&Value::Null).is_err());
-    }
-
-    proptest! {
-        #[test]
-        fn no_update_panics(row in any_json(), table in prop_oneof![Just("Bridge"), Just("Port"), Just("Interface")]) {
-            let mut replica = Replica::default();
-            let _ = replica.apply(&row);
-            let _ = replica.apply(&json!({table: row}));
-            let _ = replica.apply(&json!({table: {"a": row}}));
-            let _ = replica.apply(&json!({table: {"a": {"new": row}}}));
-        }
+impl Row for Sampling {
+    fn cells(&mut self) -> Vec<(&'static str, &mut dyn Cell)> {
+        vec![("targets", &mut self.targets)]
     }
 }

@@ -141,8 +141,8 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::{UnixListener, UnixStream};
 
-    use super::super::framing::Framer;
     use super::*;
+    use crate::source::jsonrpc::Framer;
 
     /// The server's end of a connection, written by hand.
     struct Server(UnixStream, Framer);
@@ -168,26 +168,23 @@ mod tests {
         /// Answers the schema request and leaves the monitor request to the caller.
         async fn greet(&mut self) {
             assert_eq!(self.read().await["method"], "get_schema");
-            let columns = "name ports datapath_type other_config mirrors sflow netflow fail_mode stp_enable flood_vlans interfaces tag trunks \
-                           vlan_mode qos type ifindex ofport ingress_policing_rate";
-            let columns: Value = columns
-                .split_whitespace()
-                .map(|c| (c.to_string(), json!({})))
-                .collect::<serde_json::Map<_, _>>()
-                .into();
-            let table = json!({ "columns": columns });
-            let tables = json!({"Bridge": table, "Port": table, "Interface": table});
+            let columns = "name bridges ovs_version ports datapath_type other_config mirrors sflow netflow fail_mode stp_enable flood_vlans \
+                           interfaces tag trunks vlan_mode qos type ifindex ofport error ingress_policing_rate bfd targets";
+            let columns = columns.split_whitespace().map(|column| (column.to_string(), json!({})));
+            let table = json!({ "columns": columns.collect::<serde_json::Map<_, _>>() });
+            let tables: serde_json::Map<_, _> =
+                ["Open_vSwitch", "Bridge", "Port", "Interface", "Mirror", "QoS", "NetFlow", "sFlow", "IPFIX"]
+                    .into_iter()
+                    .map(|name| (name.to_string(), table.clone()))
+                    .collect();
             self.write(&json!({"id": "get_schema", "result": {"tables": tables}, "error": null}).to_string()).await;
-            assert_eq!(self.read().await["method"], "monitor");
+            assert_eq!(self.read().await["method"], "monitor_cond");
         }
 
         async fn rows(&mut self) {
             self.greet().await;
-            let none = json!(["set", []]);
-            let row = json!({"name": "br0", "ports": none, "datapath_type": "", "other_config": ["map", []], "mirrors": none, "sflow": none,
-                "netflow": none, "fail_mode": none, "stp_enable": false, "flood_vlans": none});
-            self.write(&json!({"id": "monitor", "result": {"Bridge": {"b": {"new": row}}}, "error": null}).to_string())
-                .await;
+            let rows = json!({"Open_vSwitch": {"s": {"initial": {"bridges": ["uuid", "b"]}}}, "Bridge": {"b": {"initial": {"name": "br0"}}}});
+            self.write(&json!({"id": "monitor_cond", "result": rows, "error": null}).to_string()).await;
         }
     }
 
@@ -206,9 +203,12 @@ mod tests {
         let garbage = [
             "not json",
             r#"{"x":}"#,
-            r#"{"method":"update","params":["fastbridge",{"Bridge":{"b":{"new":{"name":1}}}}],"id":null}"#,
-            r#"{"method":"update","params":["fastbridge",{"Bridge":[]}],"id":null}"#,
-            r#"{"method":"update","params":[],"id":null}"#,
+            r#"{"method":"update2","params":["fastbridge",{"Bridge":{"b":{"modify":{"name":1}}}}],"id":null}"#,
+            r#"{"method":"update2","params":["fastbridge",{"Bridge":[]}],"id":null}"#,
+            r#"{"method":"update2","params":[],"id":null}"#,
+            r#"{"method":"update2","id":null}"#,
+            r#"{"method":"update2","params":["fastbridge",{"Bridge":{"b":{"delete":null}}}],"id":null}"#,
+            r#"{"method":"monitor_canceled","params":["fastbridge"],"id":null}"#,
             r#"{"id":7}"#,
             "",
         ];
@@ -219,9 +219,11 @@ mod tests {
             assert_eq!(state.health, Health::Current);
             assert!(state.snapshot.unwrap().bridge.is_some());
             server.write(bad).await;
-            drop(server);
+            // Each is enough, without the end of the stream; the last one is that.
+            let _open = (!bad.is_empty()).then_some(server);
             let state = watch.changed().await;
-            assert!(matches!(state.health, Health::Lost { .. }), "{bad}");
+            let at_once = |why: &str| !why.contains("has not answered");
+            assert!(matches!(&state.health, Health::Lost { why, .. } if at_once(why)), "{bad}: {:?}", state.health);
             assert!(state.snapshot.as_ref().is_some_and(|s| s.bridge.is_some()), "{bad}: the good snapshot stays");
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -231,9 +233,11 @@ mod tests {
     #[tokio::test]
     async fn an_unanswered_or_refused_monitor_is_no_empty_database() {
         let (_directory, path, listener) = listen();
-        for answer in
-            ["", r#"{"id":"monitor","result":null,"error":"no"}"#, r#"{"id":"monitor","result":null,"error":null}"#]
-        {
+        for answer in [
+            "",
+            r#"{"id":"monitor_cond","result":null,"error":"no"}"#,
+            r#"{"id":"monitor_cond","result":null,"error":null}"#,
+        ] {
             let client = tokio::spawn({
                 let path = path.clone();
                 async move { Ovsdb::connect(&path, "br0").await.map(|_| ()) }
@@ -258,7 +262,7 @@ mod tests {
         server.rows().await;
         server.write(r#"{"method":"echo","params":[1],"id":"x"}"#).await;
         assert_eq!(server.read().await, json!({"id": "x", "result": [1], "error": null}));
-        server.write(r#"{"method":"update","params":["fastbridge",{"Bridge":{"b":{"old":{}}}}],"id":null}"#).await;
+        server.write(r#"{"method":"update2","params":["fastbridge",{"Open_vSwitch":{"s":{"modify":{"bridges":["uuid","b"]}}},"Bridge":{"b":{"delete":null}}}],"id":null}"#).await;
         assert_eq!(client.await.unwrap().bridge, None);
     }
 

@@ -2,16 +2,16 @@
 
 use bytes::BytesMut;
 
-use super::OvsdbError;
+use super::JsonRpcError;
 
-/// No message may be longer, in bytes.
-pub(super) const MAX_MESSAGE: usize = 64 << 20;
+/// No message may be longer, in bytes. A database of 10,000 ports takes a third of it.
+const MAX_MESSAGE: usize = 16 << 20;
 
 /// What was read and not yet handed out, and how far it was looked at.
 #[derive(Default)]
-pub(super) struct Framer {
+pub(crate) struct Framer {
     /// Read into this.
-    pub(super) buffer: BytesMut,
+    pub(crate) buffer: BytesMut,
     scanned: usize,
     depth: usize,
     in_string: bool,
@@ -20,11 +20,11 @@ pub(super) struct Framer {
 
 impl Framer {
     /// The next whole object; `None`: read more.
-    pub(super) fn next(&mut self) -> Result<Option<BytesMut>, OvsdbError> {
+    pub(crate) fn next(&mut self) -> Result<Option<BytesMut>, JsonRpcError> {
         while let Some(&byte) = self.buffer.get(self.scanned) {
             if self.depth == 0 && byte != b'{' {
                 if !byte.is_ascii_whitespace() {
-                    return Err(OvsdbError::Garbage(format!("a message starts with byte {byte:#04x}")));
+                    return Err(JsonRpcError::Garbage(format!("a message starts with byte {byte:#04x}")));
                 }
                 let _ = self.buffer.split_to(1);
                 continue;
@@ -35,7 +35,7 @@ impl Framer {
                 return Ok(Some(message));
             }
             if self.scanned >= MAX_MESSAGE {
-                return Err(OvsdbError::TooMuch("64 MiB in one message"));
+                return Err(JsonRpcError::TooMuch("16 MiB in one message"));
             }
         }
         Ok(None)
@@ -91,7 +91,7 @@ mod tests {
         }
         let mut endless = vec![b'['; MAX_MESSAGE];
         endless[0] = b'{';
-        assert!(matches!(framer(&endless).next(), Err(OvsdbError::TooMuch(_))));
+        assert!(matches!(framer(&endless).next(), Err(JsonRpcError::TooMuch(_))));
     }
 
     proptest! {
