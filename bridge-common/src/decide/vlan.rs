@@ -13,6 +13,9 @@ use crate::{
     wire::{Class, Packet},
 };
 
+/// The DEI bit of a tag (IEEE 802.1Q, 9.6).
+const DROP_ELIGIBLE: u16 = 0x1000;
+
 /// What becomes of a forwarded frame's tag.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Retag(u32);
@@ -97,12 +100,13 @@ fn leaving<T: Tables>(tables: &T, to: &Port, slot: u16, packet: &Packet, vlan: u
     if !packet.tagged {
         return Some(if tags { Retag::push(vlan) } else { Retag::KEEP });
     }
-    // A priority tag may have to stay, or be changed.
-    let stays = tags && packet.tag.vid() == vlan;
-    if stays {
-        return Some(Retag::KEEP);
+    if tags {
+        // A priority tag would have to be changed; and Open vSwitch's userspace datapath clears "drop eligible", where others keep it.
+        let stays = packet.tag.vid() == vlan && packet.tag.tci & DROP_ELIGIBLE == 0;
+        return if stays { Some(Retag::KEEP) } else { None };
     }
-    if tags || vlan == 0 { None } else { Some(Retag::POP) }
+    // In VLAN 0 a priority tag may have to stay.
+    if vlan == 0 { None } else { Some(Retag::POP) }
 }
 
 /// The VLAN of a frame that is about to leave through `port`.

@@ -11,6 +11,7 @@ use bridge_common::abi::{PORT_VIRTUAL, PORT_XDP_TARGET};
 
 use crate::{
     desired::{Desired, HookPoint},
+    source::{Link, LinkKind, PortVlan},
     topology::model::Topology,
 };
 
@@ -28,6 +29,7 @@ pub(super) fn remarks(topology: &Topology, desired: &Desired, inputs: &Inputs, s
     remarks.extend(seen.iter().filter_map(|(port, addresses)| zoneless_behind(topology, port, addresses)));
     remarks.extend(no_targets(desired));
     remarks.extend(nics(desired));
+    remarks.extend(hidden_tags(desired, &inputs.host.links));
     remarks
 }
 
@@ -85,6 +87,24 @@ fn nics(desired: &Desired) -> Option<String> {
     (!names.is_empty()).then(|| {
         format!(
             "XDP on {}: its driver may reset the link for seconds when XDP is first attached or detached",
+            names.join(", ")
+        )
+    })
+}
+
+/// XDP sees the frame, and a veth passes a tag on that its other end's offload has put beside it. Worth a word where VLANs are in use.
+fn hidden_tags(desired: &Desired, links: &[Link]) -> Option<String> {
+    if desired.ports.values().all(|port| port.vlan.as_ref().is_none_or(|vlan| *vlan == PortVlan::PLAIN)) {
+        return None;
+    }
+    let veths = links.iter().filter(|link| link.kind == LinkKind::Veth);
+    let names: Vec<_> = veths
+        .filter(|link| desired.ports.get(&link.ifindex).is_some_and(|port| port.hook.wants(HookPoint::Xdp)))
+        .map(|link| link.name.as_str())
+        .collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "XDP on {} does not see VLAN tags that the veth's other end keeps beside the frame; if machines send tags there,              turn tx-vlan-offload off at the other end (ethtool -K eth0 txvlan off)",
             names.join(", ")
         )
     })
@@ -161,6 +181,31 @@ mod tests {
         let told = nics(&ports).unwrap_or_default();
         assert!(told.starts_with("XDP on eno1, eno3: its driver may reset the link"), "{told}");
         assert_eq!(nics(&desired(&[("eno2", Hook::Tc, 0), ("vnet0", Hook::XdpEgress, PORT_VIRTUAL)])), None);
+    }
+
+    #[test]
+    fn hidden_tags_are_told_of_veths_with_xdp_where_vlans_are_in_use() {
+        let mut ports =
+            desired(&[("vnet0", Hook::XdpEgress, TAP), ("vnet1", Hook::XdpEgress, TAP), ("c0", Hook::Tc, TAP)]);
+        let link = |(ifindex, name, kind): (u32, &str, LinkKind)| Link {
+            ifindex,
+            name: name.into(),
+            mac: None,
+            mtu: 1500,
+            rx_packets: 0,
+            running: true,
+            master: None,
+            kind,
+            bridge_port: None,
+            bridge: None,
+            vlans: None,
+            xdp_target: None,
+        };
+        let links = [(7, "vnet0", LinkKind::Veth), (8, "vnet1", LinkKind::Tap), (9, "c0", LinkKind::Veth)].map(link);
+        assert_eq!(hidden_tags(&ports, &links), None);
+        ports.ports.values_mut().for_each(|port| port.vlan = Some(PortVlan::access(10)));
+        let told = hidden_tags(&ports, &links).unwrap_or_default();
+        assert!(told.starts_with("XDP on vnet0 does not see VLAN tags"), "{told}");
     }
 
     #[test]

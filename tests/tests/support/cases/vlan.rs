@@ -75,7 +75,9 @@ pub fn cases() -> Vec<Case> {
         case("access to a trunk that lists the VLAN", PA, plain(ROUTER, A), forward(UP)).retagged(Retag::push(10)),
         case("trunk to access", PB, tagged(A, B, 10), forward(PA)).retagged(Retag::POP),
         case("trunk to access, with a priority", PB, tagged(A, B, 0xb00a), forward(PA)).retagged(Retag::POP),
-        case("trunk to trunk keeps priority and drop eligibility", PB, tagged(ROUTER, B, 0xf00a), forward(UP)),
+        case("trunk to trunk keeps the priority", PB, tagged(ROUTER, B, 0xe00a), forward(UP)),
+        case("drop eligible, some slow paths clear the bit", PB, tagged(ROUTER, B, 0xf00a), VLAN),
+        case("it goes with the tag", PB, tagged(A, B, 0xf00a), forward(PA)).retagged(Retag::POP),
         case("access to native-untagged", PA, plain(mac(8), A), forward(PM)),
         case("access to native-tagged", PA, plain(mac(9), A), forward(PN))
             .at_xdp(Want::Punt(Punt::NoXdpTarget))
