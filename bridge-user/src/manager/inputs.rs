@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::time::timeout;
 use tracing::warn;
 
+use super::{ManagerError, guests::Guests};
 use crate::{
     dataplane::foreign::tcx_programs,
     source::{
@@ -36,11 +37,13 @@ pub(super) struct Inputs {
     only_normal: bool,
     /// Both words together.
     pub(super) ovs_snapshot: Option<Arc<OvsSnapshot>>,
+    pub(super) guests: Guests,
 }
 
 impl Inputs {
     /// Connects and takes the first look.
-    pub(super) async fn open(topology: &Topology) -> Result<Self, NetlinkError> {
+    pub(super) async fn open(topology: &Topology) -> Result<Self, ManagerError> {
+        let guests = Guests::open(topology).await?;
         let netlink = Netlink::connect()?;
         let host = whole(&netlink).await?;
         let rundir = default_rundir(std::env::var_os("OVS_RUNDIR").as_deref());
@@ -56,7 +59,7 @@ impl Inputs {
             None => None,
         };
         let bridge = topology.bridge.name.clone();
-        let mut this = Self { netlink, host, rundir, bridge, ovs, told, only_normal: true, ovs_snapshot: None };
+        let mut this = Self { netlink, host, rundir, bridge, ovs, told, only_normal: true, ovs_snapshot: None, guests };
         this.look_at_flows().await;
         Ok(this)
     }
@@ -110,8 +113,9 @@ impl Inputs {
                     self.told = snapshot;
                     self.join();
                 }
-                News::Ovs
+                News::Told
             }
+            () = self.guests.changed() => News::Told,
         }
     }
 }
@@ -133,8 +137,8 @@ async fn whole(netlink: &Netlink) -> Result<HostSnapshot, NetlinkError> {
 pub(super) enum News {
     /// Something on the host, to be looked at.
     Host(Result<Change, NetlinkError>),
-    /// ovsdb-server said something, which is in [`Inputs::ovs_snapshot`] already.
-    Ovs,
+    /// ovsdb-server or libvirt said something, which is here already.
+    Told,
 }
 
 async fn ovs_changed(watch: &mut Option<OvsdbWatch>) -> Option<Arc<OvsSnapshot>> {
