@@ -189,8 +189,9 @@ impl Walk {
     }
 }
 
+/// The parser quotes the text that it stumbles over.
 fn malformed(error: impl ToString) -> Problem {
-    Problem::Malformed(error.to_string())
+    Problem::Malformed(error.to_string().chars().take(MAX_VALUE).flat_map(char::escape_debug).collect())
 }
 
 /// A character by its number, or one of `lt gt amp quot apos`.
