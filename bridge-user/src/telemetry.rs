@@ -58,6 +58,7 @@ impl Reader {
             maps: self.fills(stations.len() as u64, flows),
             unpoliced_ports: self.notes.unpoliced.clone(),
             fdb_full: self.maps.control(Control::FdbFull)?,
+            libvirt: self.notes.libvirt.clone(),
             remarks: self.notes.remarks.clone(),
         })
     }

@@ -46,6 +46,7 @@ pub struct Control {
     ovs_run_dir: Option<PathBuf>,
     wrapper: Vec<String>,
     variables: Vec<(String, String)>,
+    libvirt: Option<String>,
 }
 
 impl Control {
@@ -65,7 +66,15 @@ impl Control {
             ovs_run_dir: lab.ovs().map(|ovs| ovs.run_dir().into()),
             wrapper: Vec::new(),
             variables: Vec::new(),
+            libvirt: None,
         }
+    }
+
+    /// With `run --libvirt URI`.
+    #[must_use]
+    pub fn libvirt(mut self, uri: &str) -> Self {
+        self.libvirt = Some(uri.into());
+        self
     }
 
     /// With an environment variable.
@@ -127,7 +136,12 @@ impl Control {
     /// When it ends before it is ready: the message holds its log.
     pub fn start(&self, topology: &Path) -> Result<Fastbridge> {
         let mut command = self.command(&["run", "--topology"])?;
-        command.arg(topology).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .arg(topology)
+            .args(self.libvirt.iter().flat_map(|uri| ["--libvirt", uri]))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|e| Error::io(format!("cannot start {}", self.binary.display()), e))?;
         let (out, log) = (Lines::collect(child.stdout.take()), Lines::collect(child.stderr.take()));
         let mut fastbridge = Fastbridge { child, out, log, ports: 0, control: self.clone() };

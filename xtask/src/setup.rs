@@ -2,8 +2,9 @@
 //!
 //! On Debian, as root, it installs by apt, cargo and rustup. Anywhere else it prints the exact list and fails.
 
-mod apt;
+pub(crate) mod apt;
 mod emulator;
+mod guests;
 mod services;
 mod toolchain;
 mod tools;
@@ -11,7 +12,7 @@ mod tools;
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::process::find;
+use crate::process::{find, output};
 pub(crate) use emulator::{Emulator, emulator};
 use toolchain::Toolchain;
 
@@ -33,7 +34,13 @@ struct Missing {
     toolchain: bool,
     linker: bool,
     components: Vec<&'static str>,
+    /// libvirt's library with its headers.
+    libvirt: bool,
+    guest_kernel: bool,
 }
+
+/// The package of libvirt's library with its headers: Debian's, and that of Fedora, RHEL and its rebuilds.
+const LIBVIRT: [&str; 2] = ["libvirt-dev", "libvirt-devel"];
 
 impl Missing {
     fn look() -> Self {
@@ -42,6 +49,8 @@ impl Missing {
             toolchain: toolchain::find_toolchain().is_none(),
             linker: find(toolchain::LINKER).is_none(),
             components: toolchain::missing_components(),
+            libvirt: output("pkg-config", &["--modversion", "libvirt"]).is_none(),
+            guest_kernel: !guests::is_there(),
         }
     }
 
@@ -53,12 +62,19 @@ impl Missing {
         if self.linker {
             words.push(toolchain::LINKER.into());
         }
+        if self.libvirt {
+            words.push("libvirt's headers".into());
+        }
+        if self.guest_kernel {
+            words.push("a kernel for guests".into());
+        }
         words.extend(self.components.iter().map(|&name| name.into()));
         words
     }
 
     fn debian_packages(&self) -> Vec<&'static str> {
-        tools::unique(self.tools.iter().map(|tool| tool.deb).collect())
+        let libvirt = self.libvirt.then_some(LIBVIRT[0]);
+        tools::unique(self.tools.iter().map(|tool| tool.deb).chain(libvirt).collect())
     }
 }
 
@@ -102,7 +118,7 @@ fn install(missing: &Missing) -> Result<()> {
     let mut packages = missing.debian_packages();
     // Without a toolchain, or with Debian's and no linker to match it, Debian's LLVM is needed as well.
     let debian_linker = missing.linker && toolchain::find_toolchain() == Some(Toolchain::Linked);
-    if packages.is_empty() && !missing.toolchain && !debian_linker {
+    if packages.is_empty() && !missing.toolchain && !debian_linker && !missing.guest_kernel {
         return if missing.linker { toolchain::install_linker(false) } else { Ok(()) };
     }
     if let Some(why) = apt::unusable() {
@@ -117,6 +133,9 @@ fn install(missing: &Missing) -> Result<()> {
         packages.extend(toolchain::DEBIAN_LLVM);
     }
     apt::install(&packages)?;
+    if missing.guest_kernel {
+        guests::fetch()?;
+    }
     if missing.toolchain {
         if debian { toolchain::link()? } else { toolchain::install_nightly()? }
     }
@@ -133,8 +152,9 @@ fn took() -> String {
 /// The exact list for people whose system we do not install on.
 fn by_hand(missing: &Missing) -> String {
     let mut lines = Vec::new();
-    if !missing.tools.is_empty() {
-        let rpms: Vec<_> = missing.tools.iter().map(|tool| tool.rpm).collect();
+    if !missing.tools.is_empty() || missing.libvirt {
+        let libvirt = missing.libvirt.then_some(LIBVIRT[1]);
+        let rpms: Vec<_> = missing.tools.iter().map(|tool| tool.rpm).chain(libvirt).collect();
         lines.push(format!("  Debian:    apt-get install {}", missing.debian_packages().join(" ")));
         lines.push(format!("  RHEL:      dnf install {}", tools::unique(rpms).join(" ")));
     }
@@ -143,6 +163,9 @@ fn by_hand(missing: &Missing) -> String {
     }
     if missing.linker {
         lines.push(format!("  Linker:    cargo install {}", toolchain::LINKER));
+    }
+    if missing.guest_kernel {
+        lines.push(format!("  Guests:    {}", guests::BY_HAND));
     }
     lines.join("\n")
 }
@@ -154,14 +177,18 @@ mod tests {
     #[test]
     fn the_list_for_other_systems_is_exact() {
         let tools = tools::TOOLS.iter().filter(|tool| ["ip", "tc", "promtool"].contains(&tool.program)).collect();
-        let missing = Missing { tools, toolchain: true, linker: true, components: vec![] };
+        let (toolchain, linker, libvirt, guest_kernel) = (true, true, true, false);
+        let missing = Missing { tools, toolchain, linker, components: vec![], libvirt, guest_kernel };
         assert_eq!(
             by_hand(&missing),
-            "  Debian:    apt-get install iproute2 prometheus\n  \
-             RHEL:      dnf install iproute iproute-tc golang-github-prometheus\n  \
+            "  Debian:    apt-get install iproute2 prometheus libvirt-dev\n  \
+             RHEL:      dnf install iproute iproute-tc golang-github-prometheus libvirt-devel\n  \
              Toolchain: rustup toolchain install nightly --profile minimal --component rust-src\n  \
              Linker:    cargo install bpf-linker"
         );
-        assert_eq!(missing.words(), ["ip", "tc", "promtool", "a toolchain for the BPF target", "bpf-linker"]);
+        assert_eq!(
+            missing.words(),
+            ["ip", "tc", "promtool", "a toolchain for the BPF target", "bpf-linker", "libvirt's headers"]
+        );
     }
 }

@@ -45,7 +45,7 @@ impl Test {
             lint()?;
         }
         if self.arguments.is_empty() {
-            trace()?;
+            other_features()?;
         }
         let mut command = cargo(&["test", "--no-fail-fast"]);
         if !self.arguments.iter().any(|word| word == "-p" || word.starts_with("--package")) {
@@ -60,11 +60,13 @@ impl Test {
     }
 }
 
-/// The programs with their log, which nothing else builds: that the verifier takes them, and that they tell of frames. Only the library's
-/// tests, so that no `fastbridge` with the feature is left for the labs to find.
-fn trace() -> Result<()> {
-    let feature = ["test", "--quiet", "--package", "bridge-user", "--features", "trace", "--lib", "dataplane::trace"];
-    run(&mut cargo(&feature)).context("feature `trace`")
+/// The other features at once: the programs with their log (that the verifier takes them, and that they tell of frames), and no libvirt (that
+/// the one who asks for it is told). Only the library's tests, so that no such `fastbridge` is left for the labs to find.
+fn other_features() -> Result<()> {
+    let library =
+        ["test", "--quiet", "--package", "bridge-user", "--no-default-features", "--features", "trace", "--lib"];
+    run(cargo(&library).args(["--", "dataplane::trace", "source::libvirt"]))
+        .context("feature `trace`, without `libvirt`")
 }
 
 /// Runs cargo's tests, passes their words on, and ends with one line that counts them all: cargo counts each binary.

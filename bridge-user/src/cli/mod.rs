@@ -37,6 +37,9 @@ enum Verb {
         /// The topology file.
         #[arg(long)]
         topology: PathBuf,
+        /// Follow this libvirt, such as qemu:///system: its guests' interfaces become stations. Stands in for `[libvirt] uri`.
+        #[arg(long, value_name = "URI", value_parser = libvirt_uri)]
+        libvirt: Option<String>,
     },
     /// Validate a topology file without looking at the host.
     Check {
@@ -109,11 +112,15 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<(), Failure> {
     match cli.verb {
-        Verb::Run { topology } => Ok(manager::run(&cli.pins, &topology)?),
+        Verb::Run { topology, libvirt } => Ok(manager::run(&cli.pins, &topology, libvirt.as_deref())?),
         Verb::Check { topology } => check(&topology),
         Verb::Show { what, bridge } => show::show(&cli.pins, bridge, what, cli.json),
         Verb::Detach { bridge } => Ok(pinned::detach_bridge(&cli.pins, &bridge)?),
     }
+}
+
+fn libvirt_uri(text: &str) -> Result<String, String> {
+    topology::unfit_libvirt_uri(text).map_or_else(|| Ok(text.to_owned()), Err)
 }
 
 fn check(path: &std::path::Path) -> Result<(), Failure> {

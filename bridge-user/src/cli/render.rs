@@ -13,9 +13,12 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use comfy_table::{CellAlignment, Table, presets::NOTHING};
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
-use crate::metrics::{
-    Port, RuleCount, Snapshot, Tally,
-    snapshot::{ByReason, packets},
+use crate::{
+    dataplane::notes::LibvirtNote,
+    metrics::{
+        Port, RuleCount, Snapshot, Tally,
+        snapshot::{ByReason, packets},
+    },
 };
 
 /// A value as one line of JSON.
@@ -78,6 +81,9 @@ pub fn ports_table(snapshot: &Snapshot) -> String {
         // A String takes every write.
         let _ = writeln!(text, "unpoliced: {} (no hook of ours reaches its frames)", printable(name));
     }
+    if let Some(libvirt) = &snapshot.libvirt {
+        let _ = writeln!(text, "libvirt: {}", printable(&libvirt.words()));
+    }
     text
 }
 
@@ -102,6 +108,8 @@ fn port_row(port: &Port) -> Vec<String> {
 pub struct PortsJson<'a> {
     ports: BTreeMap<&'a str, PortJson<'a>>,
     unpoliced: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    libvirt: Option<&'a LibvirtNote>,
 }
 
 #[derive(Debug, Serialize)]
@@ -125,6 +133,7 @@ pub fn ports_json(snapshot: &Snapshot) -> PortsJson<'_> {
     PortsJson {
         ports: snapshot.ports.iter().map(|port| (port.name.as_str(), port_json(port))).collect(),
         unpoliced: &snapshot.unpoliced_ports,
+        libvirt: snapshot.libvirt.as_ref(),
     }
 }
 

@@ -43,6 +43,9 @@ pub struct Notes {
     pub unpoliced: Vec<String>,
     /// Sentences for people.
     pub remarks: Vec<String>,
+    /// libvirt, if it is a source.
+    #[serde(default)]
+    pub libvirt: Option<LibvirtNote>,
     /// Capacities.
     pub limits: Option<LimitsNote>,
 }
@@ -67,6 +70,27 @@ pub struct PortNote {
     pub reasons: Vec<String>,
     /// Frames that it had received before its programs were attached.
     pub before_attach: u64,
+}
+
+/// libvirt as a source.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LibvirtNote {
+    /// Where it is.
+    pub uri: String,
+    /// Why it does not answer; `None`: its word is current.
+    pub lost: Option<String>,
+    /// Interfaces with a tap that running domains have, by its last word.
+    pub interfaces: usize,
+}
+
+impl LibvirtNote {
+    /// One line for people.
+    pub fn words(&self) -> String {
+        match &self.lost {
+            None => format!("{} answers, {} interfaces of running domains", self.uri, self.interfaces),
+            Some(why) => format!("{why}; its last word stands ({} interfaces)", self.interfaces),
+        }
+    }
 }
 
 /// [`Limits`] as JSON.

@@ -8,15 +8,17 @@ use bridge_common::abi;
 use super::bridge::{Found, View};
 use super::member::{Membership, bypasses_hooks};
 use super::port::Patterns;
-use super::{ControlWords, Desired, DesiredError, DesiredPort, SlowPathKind, Unpoliced, others, port, station, vlan};
+use super::{
+    ControlWords, Desired, DesiredError, DesiredPort, SlowPathKind, Unpoliced, guests, others, port, station, vlan,
+};
 use crate::policy::lowered::Lowered;
-use crate::source::{HostSnapshot, OvsSnapshot};
+use crate::source::{HostSnapshot, LibvirtSnapshot, OvsSnapshot};
 use crate::topology::model::Topology;
 
 const NS_PER_SECOND: u64 = 1_000_000_000;
 
-/// What the dataplane should hold, given a valid file, one look at the host and (when there is an ovsdb-server) one at
-/// OVSDB.
+/// What the dataplane should hold, given a valid file, one look at the host and (when there are such) one at OVSDB and one at
+/// libvirt.
 ///
 /// A port is an interface that `manage` matches and that is a member of the bridge. One that is a member of nothing is
 /// taken early if it is a tap or a veth (its frames drop as `not-member`); anything else that is a member of nothing
@@ -29,6 +31,7 @@ pub fn build(
     topology: &Topology,
     host: &HostSnapshot,
     ovs: Option<&OvsSnapshot>,
+    told: Option<&LibvirtSnapshot>,
     lowered: &Arc<Lowered>,
 ) -> Result<Desired, DesiredError> {
     let view = View::find(&topology.bridge, host, ovs)?;
@@ -36,8 +39,9 @@ pub fn build(
     let Ports { mut ports, refused, notes } = ports(topology, host, &view, &patterns);
     others::yield_to(&mut ports, &host.others, view.slow_path());
     let mut known = station::host(&view, host, &ports);
-    known.notes.extend(notes);
-    station::bind(&mut known, &topology.stations, &mut ports);
+    let guests = guests::join(topology, told, &mut ports);
+    known.notes.extend(notes.into_iter().chain(guests.notes));
+    station::bind(&mut known, &guests.stations, &mut ports);
     Ok(Desired {
         bridge: topology.bridge.name.clone(),
         slow_path: view.slow_path(),
@@ -71,7 +75,7 @@ fn ports(topology: &Topology, host: &HostSnapshot, view: &View<'_>, patterns: &P
         let (port, harm) = port::port(link, membership, rule, view, &topology.limits);
         if port.port.is(abi::PORT_MEMBER) {
             let file = rule.and_then(|rule| rule.vlan.as_ref());
-            found.notes.extend(vlan::contradiction(&link.name, file, port.vlan.as_ref()));
+            found.notes.extend(vlan::contradiction(&link.name, "the file", file, port.vlan.as_ref()));
         }
         found.ports.insert(link.ifindex, port);
         found.refused.extend(harm);

@@ -8,6 +8,7 @@
 
 mod bridge;
 mod build;
+mod guests;
 mod hook;
 mod member;
 mod others;

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+mod guests;
 mod refuse;
 mod select;
 mod shape;
@@ -34,6 +35,7 @@ fn topology(manage: &[&str]) -> Topology {
         stations: Vec::new(),
         limits: DEFAULT_LIMITS,
         metrics: None,
+        libvirt: None,
         policy: Policy {
             default: Action::Deny,
             other_ethertypes: OtherEthertypes::Punt,
@@ -133,7 +135,7 @@ fn lowered() -> Arc<Lowered> {
 }
 
 fn built(topology: &Topology, host: &HostSnapshot, ovs: Option<&OvsSnapshot>) -> Desired {
-    build(topology, host, ovs, &lowered()).unwrap()
+    build(topology, host, ovs, None, &lowered()).unwrap()
 }
 
 fn names(desired: &Desired) -> Vec<&str> {

@@ -46,16 +46,21 @@ impl DesiredPort {
     }
 }
 
-/// What the file says of a port and the bridge does not do, for people. The bridge wins: it is what frames meet.
-pub(super) fn contradiction(name: &str, file: Option<&PortVlan>, bridge: Option<&PortVlan>) -> Option<String> {
-    let file = file?;
+/// What somebody (`who`: the file, libvirt) says of a port and the bridge does not do, for people. The bridge wins: it is what frames meet.
+pub(super) fn contradiction(
+    name: &str,
+    who: &str,
+    said: Option<&PortVlan>,
+    bridge: Option<&PortVlan>,
+) -> Option<String> {
+    let said = said?;
     match bridge {
-        Some(bridge) if bridge == file => None,
+        Some(bridge) if bridge == said => None,
         Some(bridge) => Some(format!(
-            "port {name}: the file says vlan {file}, but the bridge has {bridge}, which holds; correct one of the two"
+            "port {name}: {who} says vlan {said}, but the bridge has {bridge}, which holds; correct one of the two"
         )),
         None => Some(format!(
-            "port {name}: the file says vlan {file}, but tags mean nothing to this bridge; turn on its vlan_filtering, or take the entry out"
+            "port {name}: {who} says vlan {said}, but tags mean nothing to this bridge; turn on its vlan_filtering, or do not say so"
         )),
     }
 }

@@ -3,8 +3,12 @@
 use thiserror::Error;
 
 use crate::{
-    dataplane::DataplaneError, desired::DesiredError, metrics::ServeError, policy::LowerError,
-    source::netlink::NetlinkError, topology::Diagnostics,
+    dataplane::DataplaneError,
+    desired::DesiredError,
+    metrics::ServeError,
+    policy::LowerError,
+    source::{libvirt::LibvirtError, netlink::NetlinkError},
+    topology::Diagnostics,
 };
 
 /// An error that ends the manager.
@@ -25,6 +29,9 @@ pub enum ManagerError {
     /// The policy does not fit.
     #[error("the policy cannot be loaded: {0}")]
     Lower(#[from] LowerError),
+    /// libvirt cannot be followed at all; that it does not answer is no error.
+    #[error(transparent)]
+    Libvirt(#[from] LibvirtError),
     /// Maps, programs, links, pins.
     #[error(transparent)]
     Dataplane(#[from] DataplaneError),
@@ -44,11 +51,11 @@ impl ManagerError {
     /// See `cli`.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Topology(_) | Self::Lower(_) => 2,
+            Self::Topology(_) | Self::Lower(_) | Self::Libvirt(LibvirtError::NotBuilt) => 2,
             Self::Desired(_) | Self::Unpoliced(_) => 3,
             Self::Dataplane(error) if error.is_refusal() => 3,
             Self::Netlink(NetlinkError::NotPermitted(_)) => 3,
-            Self::Runtime(_) | Self::Netlink(_) | Self::Dataplane(_) | Self::Metrics(_) => 1,
+            Self::Runtime(_) | Self::Netlink(_) | Self::Dataplane(_) | Self::Metrics(_) | Self::Libvirt(_) => 1,
         }
     }
 }

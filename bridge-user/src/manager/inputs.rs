@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use super::{ManagerError, guests::Guests};
 use crate::{
     dataplane::foreign::tcx_programs,
     source::{
@@ -36,11 +37,13 @@ pub(super) struct Inputs {
     flows: Option<String>,
     /// Both words together.
     pub(super) ovs_snapshot: Option<Arc<OvsSnapshot>>,
+    pub(super) guests: Guests,
 }
 
 impl Inputs {
     /// Connects and takes the first look.
-    pub(super) async fn open(topology: &Topology) -> Result<Self, NetlinkError> {
+    pub(super) async fn open(topology: &Topology) -> Result<Self, ManagerError> {
+        let guests = Guests::open(topology).await?;
         let netlink = Netlink::connect()?;
         let host = whole(&netlink).await?;
         let rundir = default_rundir(std::env::var_os("OVS_RUNDIR").as_deref());
@@ -61,7 +64,7 @@ impl Inputs {
         let bridge = topology.bridge.name.clone();
         // Nobody has said that there is only NORMAL before ovs-vswitchd has.
         let flows = Some("ovs-vswitchd has not told the bridge's flows yet".into());
-        let mut this = Self { netlink, host, rundir, bridge, ovs, told, flows, ovs_snapshot: None };
+        let mut this = Self { netlink, host, rundir, bridge, ovs, told, flows, ovs_snapshot: None, guests };
         this.look_at_flows().await;
         Ok(this)
     }
@@ -120,8 +123,9 @@ impl Inputs {
                     self.told = snapshot;
                     self.join();
                 }
-                News::Ovs
+                News::Told
             }
+            () = self.guests.changed() => News::Told,
         }
     }
 }
@@ -143,8 +147,8 @@ async fn whole(netlink: &Netlink) -> Result<HostSnapshot, NetlinkError> {
 pub(super) enum News {
     /// Something on the host, to be looked at.
     Host(Result<Change, NetlinkError>),
-    /// ovsdb-server said something, which is in [`Inputs::ovs_snapshot`] already.
-    Ovs,
+    /// ovsdb-server or libvirt said something, which is here already.
+    Told,
 }
 
 async fn ovs_changed(watch: &mut Option<OvsdbWatch>) -> Option<Arc<OvsSnapshot>> {

@@ -5,6 +5,7 @@
 
 mod error;
 mod file;
+mod guests;
 mod inputs;
 mod noting;
 mod remarks;
@@ -26,7 +27,10 @@ use round::Manager;
 
 use crate::{
     source::netlink::{Change, NetlinkError},
-    topology::{self, model::OnExit},
+    topology::{
+        self, Parsed,
+        model::{Libvirt, OnExit, Topology},
+    },
 };
 
 /// The heartbeat, and the look at what tells of no change: filters, qdiscs, flows, sysctls, links that are no longer ours. What we must
@@ -35,26 +39,36 @@ const BEAT: Duration = Duration::from_millis(500);
 /// Housekeeping of stations and flows; more often where the slow path forgets sooner.
 const SWEEP: Duration = Duration::from_secs(10);
 
-/// Runs until SIGINT or SIGTERM.
+/// Runs until SIGINT or SIGTERM. `libvirt`: a URI that stands in for the topology's.
 ///
 /// # Errors
 /// [`ManagerError`] with its exit code. Nothing half attached stays.
-pub fn run(pins: &Path, topology: &Path) -> Result<(), ManagerError> {
+pub fn run(pins: &Path, topology: &Path, libvirt: Option<&str>) -> Result<(), ManagerError> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     let _already_set = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .try_init();
-    let parsed = topology::load(topology).map_err(ManagerError::Topology)?;
-    for warning in &parsed.warnings {
-        warn!("{warning}");
-    }
+    let parsed = load(topology, libvirt)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ManagerError::Runtime)?;
-    runtime.block_on(supervise(pins, topology, parsed.topology))
+    runtime.block_on(supervise(pins, topology, libvirt, parsed))
 }
 
-async fn supervise(pins: &Path, path: &Path, topology: topology::model::Topology) -> Result<(), ManagerError> {
+/// The topology file, its warnings told, with the URI of the command line in it.
+fn load(path: &Path, libvirt: Option<&str>) -> Result<Topology, ManagerError> {
+    let Parsed { mut topology, warnings } = topology::load(path).map_err(ManagerError::Topology)?;
+    for warning in &warnings {
+        warn!("{warning}");
+    }
+    if let Some(uri) = libvirt {
+        let guest_agent = topology.libvirt.is_some_and(|libvirt| libvirt.guest_agent);
+        topology.libvirt = Some(Libvirt { uri: uri.to_owned(), guest_agent });
+    }
+    Ok(topology)
+}
+
+async fn supervise(pins: &Path, path: &Path, libvirt: Option<&str>, topology: Topology) -> Result<(), ManagerError> {
     let mut signals = Signals::listen().map_err(ManagerError::Runtime)?;
     let mut watch = FileWatch::new(path);
     let mut inputs = Inputs::open(&topology).await?;
@@ -63,7 +77,7 @@ async fn supervise(pins: &Path, path: &Path, topology: topology::model::Topology
     let endpoint = telemetry::serve(&manager, server);
     println!("ready: {} ports", manager.attached_ports());
     let _no_systemd = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]);
-    let ended = turn(&mut manager, &mut inputs, &mut signals, &mut watch).await;
+    let ended = turn(&mut manager, &mut inputs, &mut signals, &mut watch, libvirt).await;
     endpoint.stop().await;
     ended?;
     manager.leave()
@@ -75,6 +89,7 @@ async fn turn(
     inputs: &mut Inputs,
     signals: &mut Signals,
     watch: &mut FileWatch,
+    libvirt: Option<&str>,
 ) -> Result<(), ManagerError> {
     let mut beat = interval(BEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -84,13 +99,13 @@ async fn turn(
             biased;
             told = signals.next() => match told {
                 Told::Stop => return Ok(()),
-                Told::Reload => reload(manager, inputs, watch, "SIGHUP"),
+                Told::Reload => reload(manager, inputs, load(watch.path(), libvirt), "SIGHUP"),
             },
             news = inputs.changed() => match news {
                 News::Host(change) => take_up(manager, inputs, change).await?,
-                News::Ovs => manager.round(inputs),
+                News::Told => manager.round(inputs),
             },
-            () = watch.changed() => reload(manager, inputs, watch, "the file changed"),
+            () = watch.changed() => reload(manager, inputs, load(watch.path(), libvirt), "the file changed"),
             _ = beat.tick() => {
                 // Not everything that matters has an event: sysctls have none.
                 look(manager, inputs).await;
@@ -134,13 +149,10 @@ async fn look(manager: &mut Manager, inputs: &mut Inputs) {
     }
 }
 
-fn reload(manager: &mut Manager, inputs: &Inputs, watch: &FileWatch, why: &str) {
-    match topology::load(watch.path()) {
-        Ok(parsed) => {
-            for warning in &parsed.warnings {
-                warn!("{warning}");
-            }
-            if manager.adopt(parsed.topology, inputs) {
+fn reload(manager: &mut Manager, inputs: &Inputs, loaded: Result<Topology, ManagerError>, why: &str) {
+    match loaded {
+        Ok(topology) => {
+            if manager.adopt(topology, inputs) {
                 info!("{why}: the topology is in force");
                 manager.round(inputs);
             }

@@ -4,8 +4,7 @@ use super::round::Manager;
 use crate::{
     dataplane::notes::{LimitsNote, Notes, PortNote},
     desired::{DesiredPort, Hook, SlowPathKind},
-    metrics,
-    topology::model::StationEntry,
+    mac, metrics,
 };
 
 impl Manager {
@@ -13,20 +12,23 @@ impl Manager {
     pub(super) fn notes(&self) -> Notes {
         let slots = self.executor.slots();
         let port = |(ifindex, port): (&u32, &DesiredPort)| Some((*slots.get(ifindex)?, self.port_note(*ifindex, port)));
-        let name = |station: &StationEntry| {
-            let mac: Vec<_> = station.mac.iter().map(|byte| format!("{byte:02x}")).collect();
-            (mac.join(":"), station.name.clone())
-        };
+        let name = |mac: [u8; 6], name: &str| (mac::format(mac), name.to_owned());
+        let guests = self.guests.iter().filter_map(|told| told.snapshot.as_deref()).flat_map(|told| &told.interfaces);
+        // The file's names come last and win.
+        let stations = guests
+            .map(|guest| name(guest.mac, &guest.domain))
+            .chain(self.topology.stations.iter().map(|station| name(station.mac, &station.name)));
         Notes {
             version: env!("CARGO_PKG_VERSION").into(),
             bridge: self.desired.bridge.clone(),
             slow_path: slow_path_name(self.desired.slow_path).into(),
             ports: self.desired.ports.iter().filter_map(port).collect(),
             rule_ids: self.lowered.rule_ids.clone(),
-            stations: self.topology.stations.iter().map(name).collect(),
+            stations: stations.collect(),
             policy: Some(self.topology.policy.clone()),
             unpoliced: self.desired.unpoliced.iter().map(|port| port.name.clone()).collect(),
             remarks: self.remarked.clone(),
+            libvirt: self.guests.as_ref().map(|told| told.note.clone()),
             limits: Some(LimitsNote::from(&self.topology.limits)),
         }
     }

@@ -9,7 +9,7 @@ use std::{
 
 use tracing::{error, info, warn};
 
-use super::{ManagerError, inputs::Inputs, remarks};
+use super::{ManagerError, guests::Told, inputs::Inputs, remarks};
 use crate::{
     clock::monotonic_ns,
     dataplane::{DataplaneError, executor::Executor},
@@ -51,6 +51,8 @@ pub(super) struct Manager {
     pub(super) before_attach: BTreeMap<u32, u64>,
     /// The last error told, so that it is told once.
     told: String,
+    /// What libvirt had said by the last round.
+    pub(super) guests: Option<Told>,
     /// Remarks of the last round: each is logged when it appears.
     pub(super) remarked: Vec<String>,
     /// Source addresses in no zone, as of the last sweep.
@@ -64,7 +66,7 @@ impl Manager {
         let limits = topology.limits;
         // The policy is lowered for good once the old manager's rule slots are known.
         let draft = Arc::new(policy::lower(&topology.policy, &inputs.host.addresses, &[])?);
-        let desired = desired::build(&topology, &inputs.host, inputs.ovs_snapshot.as_deref(), &draft)?.harmless()?;
+        let desired = desire(&topology, inputs, &draft)?.harmless()?;
         accept_unpoliced(&desired)?;
         let executor = Executor::open(pins, &topology.bridge.name, limits)?;
         let lowered = Arc::new(policy::lower(&topology.policy, &inputs.host.addresses, executor.rule_ids())?);
@@ -80,6 +82,7 @@ impl Manager {
             lowered_from: inputs.host.addresses.clone(),
             before_attach,
             told: String::new(),
+            guests: None,
             remarked: Vec::new(),
             zoneless: remarks::Seen::new(),
             refreshed_ns: monotonic_ns(),
@@ -104,10 +107,11 @@ impl Manager {
     }
 
     fn desire(&self, inputs: &Inputs) -> Result<Desired, desired::DesiredError> {
-        desired::build(&self.topology, &inputs.host, inputs.ovs_snapshot.as_deref(), &self.lowered)
+        desire(&self.topology, inputs, &self.lowered)
     }
 
     fn converge(&mut self, inputs: &Inputs) -> Result<Report<DataplaneError>, DataplaneError> {
+        self.guests = inputs.guests.told().cloned();
         self.remark(inputs);
         let received = inputs.host.links.iter().map(|link| (link.ifindex, link.rx_packets));
         let received: BTreeMap<_, _> = received.collect();
@@ -190,9 +194,11 @@ impl Manager {
     /// Takes over a topology that was read again; `false`, with a sentence in the log, if that needs a restart.
     pub(super) fn adopt(&mut self, topology: Topology, inputs: &Inputs) -> bool {
         let old = &self.topology;
-        if topology.bridge.name != old.bridge.name || topology.limits != old.limits || topology.metrics != old.metrics {
+        let same = |topology: &Topology| (topology.bridge.name.clone(), topology.limits, topology.metrics);
+        if same(&topology) != same(old) || topology.libvirt != old.libvirt {
             error!(
-                "[bridge] name, [limits] and [metrics] change only with a restart; the last topology stays in force"
+                "[bridge] name, [limits], [metrics] and [libvirt] change only with a restart; the last topology stays in \
+                 force"
             );
             return false;
         }
@@ -212,7 +218,7 @@ impl Manager {
     /// The topology's policy, lowered, if the whole of it could be brought about on this host now.
     fn fitting(&self, topology: &Topology, inputs: &Inputs) -> Result<Arc<Lowered>, ManagerError> {
         let lowered = Arc::new(policy::lower(&topology.policy, &self.lowered_from, &self.lowered.rule_ids)?);
-        let built = desired::build(topology, &inputs.host, inputs.ovs_snapshot.as_deref(), &lowered);
+        let built = desire(topology, inputs, &lowered);
         match built.and_then(Desired::harmless) {
             Ok(desired) => accept_unpoliced(&desired)?,
             // Not the new file's fault.
@@ -277,6 +283,10 @@ impl Manager {
     pub(super) fn remove(self) -> Result<(), ManagerError> {
         Ok(self.executor.remove()?)
     }
+}
+
+fn desire(topology: &Topology, inputs: &Inputs, lowered: &Arc<Lowered>) -> Result<Desired, desired::DesiredError> {
+    desired::build(topology, &inputs.host, inputs.ovs_snapshot.as_deref(), inputs.guests.snapshot(), lowered)
 }
 
 /// Ports that pass every hook by must be accepted one by one.

@@ -64,5 +64,6 @@ pub(crate) fn snapshot() -> Snapshot {
         ],
         unpoliced_ports: vec!["afx0".into()],
         fdb_full: 0,
+        libvirt: None,
     }
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use bridge_common::abi::{Cell, Counted, Drop, HEARTBEAT_STALE_NS, PortCounters, Punt};
 use serde::Serialize;
 
+use crate::dataplane::notes::LibvirtNote;
+
 /// Everything that `/metrics` and `show` tell of one bridge.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Snapshot {
@@ -34,6 +36,8 @@ pub struct Snapshot {
     pub unpoliced_ports: Vec<String>,
     /// Stations that found the FDB full.
     pub fdb_full: u64,
+    /// libvirt, if it is a source.
+    pub libvirt: Option<LibvirtNote>,
     /// Sentences for people.
     pub remarks: Vec<String>,
 }

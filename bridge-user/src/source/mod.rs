@@ -1,12 +1,17 @@
 //! Sources: what the host, Open vSwitch and files say is there. Each gives whole snapshots; a partial one is an error.
 
 mod jsonrpc;
+pub mod libvirt;
 pub mod netlink;
 pub mod openflow;
 pub mod ovsdb;
+pub mod told;
 mod vlan;
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 pub use vlan::{Carries, PortVlan};
 
@@ -156,4 +161,34 @@ pub struct OvsInterface {
     pub vlan: PortVlan,
     /// Why this port must not be accelerated, in words (bond, mirror, ...); empty = eligible.
     pub ineligible: Vec<String>,
+}
+
+/// What libvirt says of the running domains.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LibvirtSnapshot {
+    /// Interfaces with a tap, sorted by domain and tap.
+    pub interfaces: Vec<GuestInterface>,
+}
+
+/// One interface of a running domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuestInterface {
+    /// Name of the domain, with everything escaped that is no visible ASCII character (see [`libvirt::shown`]).
+    pub domain: String,
+    /// The guest's MAC address.
+    pub mac: [u8; 6],
+    /// Name of the tap, the host's end.
+    pub tap: String,
+    /// libvirt's network, if it is on one.
+    pub network: Option<String>,
+    /// The bridge that libvirt put the tap on; `None`: libvirt does not tell.
+    pub bridge: Option<String>,
+    /// How libvirt wants tags to be treated; `None`: it says nothing.
+    pub vlan: Option<PortVlan>,
+    /// Why it must not be accelerated for its `<bandwidth>`, in words.
+    pub bandwidth: Option<String>,
+    /// Its nwfilter.
+    pub filter: Option<String>,
+    /// Addresses that libvirt's DHCP server, or the guest's agent where that is believed, has for it.
+    pub addresses: BTreeSet<IpAddr>,
 }

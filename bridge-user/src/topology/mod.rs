@@ -6,7 +6,6 @@
 
 mod check;
 mod diagnostic;
-mod mac;
 pub mod model;
 mod raw;
 #[cfg(test)]
@@ -16,6 +15,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+pub use check::libvirt::unfit as unfit_libvirt_uri;
 pub use diagnostic::{Diagnostic, Diagnostics};
 use diagnostic::{Report, located};
 use model::Topology;

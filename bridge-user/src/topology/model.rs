@@ -21,6 +21,8 @@ pub struct Topology {
     pub limits: Limits,
     /// `[metrics] listen`
     pub metrics: Option<SocketAddr>,
+    /// `[libvirt]`
+    pub libvirt: Option<Libvirt>,
     /// `[policy]`
     pub policy: Policy,
 }
@@ -112,6 +114,15 @@ pub struct StationEntry {
     pub ip: Vec<IpAddr>,
     /// Bound to this interface, if given.
     pub port: Option<String>,
+}
+
+/// `[libvirt]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Libvirt {
+    /// Where libvirt is, such as `qemu:///system`.
+    pub uri: String,
+    /// Addresses that a guest's agent tells are the guest's.
+    pub guest_agent: bool,
 }
 
 /// `[policy]`

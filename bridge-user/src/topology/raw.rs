@@ -53,6 +53,7 @@ tables! {
         station: Tables<Station>,
         limits: Table<Limits>,
         metrics: Table<Metrics>,
+        libvirt: Given<Table<Libvirt>>,
         policy: Table<Policy>,
     }
     /// `[bridge]`
@@ -100,6 +101,11 @@ tables! {
     /// `[metrics]`
     Metrics {
         listen: Given<String>,
+    }
+    /// `[libvirt]`
+    Libvirt {
+        uri: Given<String>,
+        guest_agent: Option<bool>,
     }
     /// `[policy]`
     Policy {

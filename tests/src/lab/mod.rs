@@ -12,13 +12,16 @@
 //! # Ok(()) }
 //! ```
 
+mod daemon;
 mod hotplug;
 mod kept;
+mod libvirt;
 mod machine;
 mod ovs;
 mod probe;
 
 pub use kept::Kept;
+pub use libvirt::{Guest, GuestSpec, Libvirt, guest_kernel};
 pub use machine::{MAC_PREFIX, Machine, MachineSpec, host_side_mac, mac_of};
 pub use ovs::Ovs;
 pub use probe::Probe;
@@ -97,7 +100,8 @@ impl Builder {
 /// A running lab.
 #[derive(Debug)]
 pub struct Lab {
-    // Fields drop in this order: the switch before the namespace it runs in.
+    // Fields drop in this order: guests before the switch, the switch before the namespace it runs in.
+    libvirt: Option<Libvirt>,
     ovs: Option<Ovs>,
     machines: Vec<Machine>,
     others: Vec<(String, Netns)>,
@@ -143,6 +147,7 @@ impl Lab {
             SlowPath::LinuxBridge => None,
         };
         let mut lab = Self {
+            libvirt: None,
             ovs,
             machines: Vec::new(),
             others: Vec::new(),

@@ -2,10 +2,11 @@
 
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::BRIDGE_MAC;
+use super::daemon::Daemon;
 use crate::error::{Error, Result};
 use crate::netns::Netns;
 use crate::run::{self, wait_until};
@@ -21,17 +22,6 @@ pub struct Ovs {
     vswitchd: Option<Daemon>,
     server: Option<Daemon>,
     run_dir: PathBuf,
-}
-
-/// A child that is killed and reaped when dropped.
-#[derive(Debug)]
-struct Daemon(Child);
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 impl Ovs {

@@ -18,7 +18,7 @@ const fn tool(program: &'static str, deb: &'static str, rpm: &'static str) -> To
 }
 
 /// Every one of them.
-pub(crate) const TOOLS: [Tool; 18] = [
+pub(crate) const TOOLS: [Tool; 23] = [
     tool("ovs-vswitchd", "openvswitch-switch", "openvswitch"),
     tool("ovsdb-server", "openvswitch-switch", "openvswitch"),
     tool("ip", "iproute2", "iproute"),
@@ -37,6 +37,11 @@ pub(crate) const TOOLS: [Tool; 18] = [
     tool("ps", "procps", "procps-ng"),
     tool("sysctl", "procps", "procps-ng"),
     tool("systemd-analyze", "systemd", "systemd"),
+    tool("pkg-config", "pkgconf", "pkgconf-pkg-config"),
+    tool("libvirtd", "libvirt-daemon", "libvirt-daemon"),
+    tool("virsh", "libvirt-clients", "libvirt-client"),
+    tool("qemu-system-x86_64", "qemu-system-x86", "qemu-system-x86-core"),
+    tool("busybox", "busybox-static", "busybox"),
 ];
 
 /// Those that are nowhere to be found.

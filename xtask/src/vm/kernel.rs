@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use super::Release;
 use crate::{
     process::{find, output, root, run},
-    setup::{Emulator, emulator},
+    setup::{Emulator, apt, emulator},
 };
 
 /// An unpacked kernel.
@@ -39,7 +39,7 @@ impl Kernel {
             let Some(package) = package(release) else {
                 return Ok(Err(format!("no Debian package of Linux {} is offered here", release.name())));
             };
-            unpack(&package, &cache, &dir)?;
+            unpack(&package, &dir)?;
         }
         Ok(Ok(Self { release, dir, emulator }))
     }
@@ -79,18 +79,9 @@ fn newest<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     names.max_by_key(|name| numbers(name))
 }
 
-fn unpack(package: &str, cache: &Path, dir: &Path) -> Result<()> {
+fn unpack(package: &str, dir: &Path) -> Result<()> {
     let _old = fs::remove_dir_all(dir);
-    let download = cache.join("download");
-    fs::create_dir_all(&download)?;
-    run(Command::new("apt-get").args(["-q", "download", package]).current_dir(&download))?;
-    let file = fs::read_dir(&download)?
-        .flatten()
-        .map(|entry| entry.path())
-        .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("{package}_"))));
-    let file = file.with_context(|| format!("apt-get downloaded no {package}"))?;
-    run(Command::new("dpkg-deb").arg("-x").args([&file, dir]))?;
-    fs::remove_file(&file)?;
+    apt::unpack(package, dir)?;
     let kernel = fs::read_dir(dir.join("lib/modules"))?.flatten().next().context("the package has no modules")?;
     let depmod = find("depmod").context("no depmod: install kmod")?;
     run(Command::new(depmod).arg("-b").arg(dir).arg(kernel.file_name()))?;

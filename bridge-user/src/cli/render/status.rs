@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::printable;
-use crate::metrics::{MapFill, Reconcile, Snapshot};
+use crate::{
+    dataplane::notes::LibvirtNote,
+    metrics::{MapFill, Reconcile, Snapshot},
+};
 
 /// `show status --json`, and the source of its text.
 #[derive(Debug, Serialize)]
@@ -27,6 +30,8 @@ pub struct Status<'a> {
     flows: u64,
     fdb_full: u64,
     maps: &'a [MapFill],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    libvirt: Option<&'a LibvirtNote>,
     remarks: &'a [String],
 }
 
@@ -50,6 +55,7 @@ pub fn status(snapshot: &Snapshot) -> Status<'_> {
         flows: snapshot.flows,
         fdb_full: snapshot.fdb_full,
         maps: &snapshot.maps,
+        libvirt: snapshot.libvirt.as_ref(),
         remarks: &snapshot.remarks,
     }
 }
@@ -80,6 +86,7 @@ impl Status<'_> {
             ("stations", format!("{} static, {} learned", self.static_stations, self.learned_stations)),
             ("flows", self.flows.to_string()),
         ]);
+        lines.extend(self.libvirt.map(|libvirt| ("libvirt", libvirt.words())));
         if !self.unpoliced.is_empty() {
             lines.push(("unpoliced", self.unpoliced.join(", ")));
         }

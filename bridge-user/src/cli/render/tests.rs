@@ -35,6 +35,25 @@ unpoliced: afx0 (no hook of ours reaches its frames)
 }
 
 #[test]
+fn libvirt_is_told_where_it_is_a_source() {
+    let mut snapshot = fixture::snapshot();
+    let note = LibvirtNote { uri: "qemu:///system".into(), lost: None, interfaces: 3 };
+    snapshot.libvirt = Some(note.clone());
+    assert!(
+        status(&snapshot).text().contains("libvirt      qemu:///system answers, 3 interfaces of running domains\n")
+    );
+    assert!(
+        json(&ports_json(&snapshot))
+            .unwrap()
+            .ends_with(r#","libvirt":{"uri":"qemu:///system","lost":null,"interfaces":3}}"#)
+    );
+    snapshot.libvirt = Some(LibvirtNote { lost: Some("it closed\u{7}".into()), ..note });
+    let lost = "libvirt: it closed\\u{7}; its last word stands (3 interfaces)\n";
+    assert!(ports_table(&snapshot).ends_with(lost), "{}", ports_table(&snapshot));
+    assert!(json(&status(&snapshot)).unwrap().contains(r#""libvirt":{"uri":"qemu:///system","lost":"it closed"#));
+}
+
+#[test]
 fn counters() {
     let snapshot = fixture::snapshot();
     assert_eq!(

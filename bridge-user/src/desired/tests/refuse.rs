@@ -3,7 +3,7 @@
 use super::*;
 
 fn error(topology: &Topology, host: &HostSnapshot, ovs: Option<&OvsSnapshot>) -> String {
-    build(topology, host, ovs, &lowered()).and_then(Desired::harmless).unwrap_err().to_string()
+    build(topology, host, ovs, None, &lowered()).and_then(Desired::harmless).unwrap_err().to_string()
 }
 
 #[test]

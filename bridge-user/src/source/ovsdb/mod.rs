@@ -20,7 +20,8 @@ use std::path::{Path, PathBuf};
 use super::jsonrpc::JsonRpcError;
 
 pub use self::client::Ovsdb;
-pub use self::watch::{Health, OvsdbState, OvsdbWatch};
+pub use self::watch::{OvsdbState, OvsdbWatch};
+pub use super::told::Health;
 
 /// Open vSwitch's run directory: the value of `OVS_RUNDIR` if it is set and not empty, else the distributions' directory. The database's socket
 /// is `db.sock` in it, a bridge's OpenFlow socket `<bridge>.mgmt`.

@@ -1,7 +1,6 @@
 //! Keeps a connection to ovsdb-server, and the last good snapshot while there is none. Never replaces a good snapshot by a failure.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -10,42 +9,13 @@ use tokio::time::Instant;
 
 use super::{Ovsdb, OvsdbError};
 use crate::source::OvsSnapshot;
+use crate::source::told::Told;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Whether the snapshot is ovsdb-server's word of now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// Connected; the server spoke within the last 10 s.
-    Current,
-    /// Not connected; the snapshot, if any, is as old as this.
-    Lost {
-        /// Since when.
-        since: Instant,
-        /// Why, in words.
-        why: String,
-    },
-}
-
-/// The last good snapshot and what it is worth.
-#[derive(Clone, Debug, PartialEq)]
-pub struct OvsdbState {
-    /// `None`: never had one.
-    pub snapshot: Option<Arc<OvsSnapshot>>,
-    /// Whether it is current.
-    pub health: Health,
-}
-
-impl OvsdbState {
-    /// How long ago the snapshot was last known to be true (up to 10 s more when the server fell silent rather than closed the connection).
-    pub fn age(&self) -> Duration {
-        match &self.health {
-            Health::Current => Duration::ZERO,
-            Health::Lost { since, .. } => since.elapsed(),
-        }
-    }
-}
+/// What ovsdb-server said last.
+pub type OvsdbState = Told<OvsSnapshot>;
 
 /// A task that holds the connection; it ends with this.
 pub struct OvsdbWatch {
@@ -56,8 +26,8 @@ pub struct OvsdbWatch {
 impl OvsdbWatch {
     /// Starts connecting. Must be called inside a tokio runtime.
     pub fn spawn(socket: PathBuf, bridge: String) -> Self {
-        let health = Health::Lost { since: Instant::now(), why: format!("not yet connected to {}", socket.display()) };
-        let (sender, state) = watch::channel(OvsdbState { snapshot: None, health });
+        let why = format!("not yet connected to {}", socket.display());
+        let (sender, state) = watch::channel(OvsdbState::nothing(why));
         Self { state, task: tokio::spawn(keep(socket, bridge, sender)) }
     }
 
@@ -87,7 +57,8 @@ async fn keep(socket: PathBuf, bridge: String, state: watch::Sender<OvsdbState>)
     loop {
         let started = Instant::now();
         let Err(error) = follow(&socket, &bridge, &state).await;
-        lost(&state, &error);
+        tracing::debug!(%error, "ovsdb");
+        OvsdbState::lost(&state, error.to_string());
         // A connection that held for a while starts from the shortest pause again.
         pause = if started.elapsed() > LONGEST_PAUSE { FIRST_PAUSE } else { pause };
         tokio::time::sleep(pause).await;
@@ -102,35 +73,9 @@ async fn follow(
 ) -> Result<std::convert::Infallible, OvsdbError> {
     let mut client = Ovsdb::connect(socket, bridge).await?;
     loop {
-        good(state, client.snapshot()?);
+        OvsdbState::good(state, client.snapshot()?);
         client.changed().await?;
     }
-}
-
-fn good(state: &watch::Sender<OvsdbState>, snapshot: OvsSnapshot) {
-    state.send_if_modified(|state| {
-        let same = state.health == Health::Current && state.snapshot.as_deref() == Some(&snapshot);
-        if !same {
-            *state = OvsdbState { snapshot: Some(Arc::new(snapshot)), health: Health::Current };
-        }
-        !same
-    });
-}
-
-/// The first reason and time stay until it is current again; a later reason is told by the log only.
-fn lost(state: &watch::Sender<OvsdbState>, error: &OvsdbError) {
-    tracing::debug!(%error, "ovsdb");
-    state.send_if_modified(|state| {
-        let was_current = state.health == Health::Current;
-        let since = match &state.health {
-            Health::Current => Instant::now(),
-            Health::Lost { since, .. } => *since,
-        };
-        let health = Health::Lost { since, why: error.to_string() };
-        let changed = state.health != health;
-        state.health = health;
-        was_current || changed
-    });
 }
 
 #[cfg(test)]
@@ -143,6 +88,7 @@ mod tests {
 
     use super::*;
     use crate::source::jsonrpc::Framer;
+    use crate::source::told::Health;
 
     /// The server's end of a connection, written by hand.
     struct Server(UnixStream, Framer);

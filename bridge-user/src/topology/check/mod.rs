@@ -4,6 +4,7 @@
 //! does not hide the next. The model of a file with mistakes is never used.
 
 mod bridge;
+pub(super) mod libvirt;
 mod limits;
 mod ports;
 mod rules;
@@ -34,7 +35,8 @@ pub(super) fn check(file: raw::File, report: &mut Report) -> Option<Topology> {
     let (bridge, manage) = bridge::check(file.bridge, report).unzip();
     let ports = ports::check(&file.port, limits.ports, report);
     let stations = stations::check(&file.station, limits.stations, report);
-    stations::bind(&stations, manage.as_ref(), &ports, report);
+    let libvirt = libvirt::check(file.libvirt, report);
+    stations::bind(&stations, manage.as_ref(), &ports, libvirt.is_some(), report);
     let metrics = file.metrics.0.listen.and_then(|listen| metrics(&listen, report));
 
     let policy = file.policy.0;
@@ -50,7 +52,7 @@ pub(super) fn check(file: raw::File, report: &mut Report) -> Option<Topology> {
     let policy = Policy { default, other_ethertypes, zones, rules };
     let ports = ports.rules.into_iter().map(|port| port.rule).collect();
     let stations = stations.into_iter().map(|station| station.entry).collect();
-    Some(Topology { bridge: bridge?, ports, stations, limits, metrics, policy })
+    Some(Topology { bridge: bridge?, ports, stations, limits, metrics, libvirt, policy })
 }
 
 fn metrics(listen: &Spanned<String>, report: &mut Report) -> Option<SocketAddr> {

@@ -9,9 +9,10 @@ use globset::GlobSet;
 use toml::Spanned;
 
 use super::super::model::{StationEntry, Zone};
-use super::super::{diagnostic::Report, mac, raw};
+use super::super::{diagnostic::Report, raw};
 use super::ports::Ports;
 use super::{bad_interface_name, required};
+use crate::mac;
 
 /// One `[[station]]`, with places for later reports.
 pub(super) struct CheckedStation {
@@ -120,8 +121,14 @@ struct Binding<'a> {
     without_ip: Option<&'a str>,
 }
 
-/// Checks that each bound station's port is managed, and that each guarded port has a station.
-pub(super) fn bind(stations: &[CheckedStation], manage: Option<&GlobSet>, ports: &Ports, report: &mut Report) {
+/// Checks that each bound station's port is managed, and that each guarded port has a station, unless libvirt is to tell which.
+pub(super) fn bind(
+    stations: &[CheckedStation],
+    manage: Option<&GlobSet>,
+    ports: &Ports,
+    libvirt: bool,
+    report: &mut Report,
+) {
     let mut bindings = vec![Binding::default(); ports.rules.len()];
     let mut guarded = 0;
     for station in stations {
@@ -156,11 +163,12 @@ pub(super) fn bind(stations: &[CheckedStation], manage: Option<&GlobSet>, ports:
                     ),
                 );
             }
+            (false, None, _) if libvirt => {}
             (false, None, _) => report.error(
                 place,
                 format!(
                     "guard = true on `{pattern}`, but no [[station]] has a `port` that it matches; \
-                     bind a station with `port`, or leave out guard"
+                     bind a station with `port`, name libvirt in a [libvirt] table, or leave out guard"
                 ),
             ),
             (true, _, Some(name)) => report.warning(

@@ -155,6 +155,22 @@ fn stations() {
 }
 
 #[test]
+fn libvirt() {
+    refused_after_bridge("§[libvirt]", &["[libvirt] has no `uri`"]);
+    refused_after_bridge("[libvirt]\n§url = ''", &["unknown key `url`; known here: `uri` or `guest_agent`"]);
+    for bad in ["", "qemu", "/system", "://x", "qe mu:///system", "qemu:///sys tem", "qému:///system"] {
+        refused_after_bridge(&format!("[libvirt]\nuri = §'{bad}'"), &["write it like \"qemu:///system\""]);
+    }
+    for bad in ["qemu+ssh://host/system", "test://default", "qemu://"] {
+        refused_after_bridge(&format!("[libvirt]\nuri = §'{bad}'"), &["names another host"]);
+    }
+    refused_after_bridge(&format!("[libvirt]\nuri = §'q:///{}'", "x".repeat(1024)), &["longer than 1024 bytes"]);
+    // libvirt is to tell the stations of guarded ports.
+    let guarded = format!("{BRIDGE}[[port]]\nmatch = 'vnet*'\nguard = true\n[libvirt]\nuri = 'test:///default'");
+    assert!(parse(&guarded, "").is_ok());
+}
+
+#[test]
 fn limits_and_metrics() {
     let most = [("stations", 1 << 20), ("stations_per_port", 1 << 20), ("ports", 4096), ("flows", 1 << 22)];
     for (key, most) in most.into_iter().chain([("prefixes", 1 << 20), ("zones", 4096), ("rules", 16_384)]) {

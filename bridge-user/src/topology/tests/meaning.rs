@@ -24,7 +24,8 @@ fn defaults() {
     let policy =
         Policy { default: Action::Deny, other_ethertypes: OtherEthertypes::Punt, zones: Vec::new(), rules: Vec::new() };
     let (ports, stations) = (Vec::new(), Vec::new());
-    assert_eq!(topology, Topology { bridge, ports, stations, limits: DEFAULT_LIMITS, metrics: None, policy });
+    let (limits, metrics, libvirt) = (DEFAULT_LIMITS, None, None);
+    assert_eq!(topology, Topology { bridge, ports, stations, limits, metrics, libvirt, policy });
 
     let port = parse(&format!("{BRIDGE}[[port]]\nmatch='eno1'"), "").unwrap().topology.ports;
     let (hook, role) = (HookChoice::Auto, Role::Auto);
@@ -78,6 +79,9 @@ fn every_key() {
         rules = 7
         [metrics]
         listen = '[::1]:0'
+        [libvirt]
+        uri = 'qemu:///system?socket=/run/x'
+        guest_agent = true
         [[policy.zone]]
         name = 'a'
         prefixes = ['10.0.0.0/8', '10.0.0.1/32', '::/0', '0.0.0.0/0']
@@ -120,6 +124,8 @@ fn every_key() {
     assert_eq!((limits.stations, limits.stations_per_port, limits.ports, limits.flows), (1, 2, 3, 4));
     assert_eq!((limits.prefixes, limits.zones, limits.rules), (5, 6, 7));
     assert_eq!(topology.metrics, Some("[::1]:0".parse().unwrap()));
+    let uri = "qemu:///system?socket=/run/x".into();
+    assert_eq!(topology.libvirt, Some(Libvirt { uri, guest_agent: true }));
     assert_eq!(topology.policy.other_ethertypes, OtherEthertypes::Drop);
     assert_eq!(topology.policy.zones[0].prefixes.len(), 4);
     let rule = Rule {

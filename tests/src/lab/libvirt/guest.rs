@@ -1,0 +1,150 @@
+//! A guest: what it shall be, and a running one.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Libvirt;
+use super::console::Console;
+use crate::error::{Error, Result};
+use crate::lab::Probe;
+use crate::lab::machine::mac_of;
+use crate::{Mac, format_mac, run};
+
+/// An emulated machine boots in three seconds where nothing else runs.
+const BOOT_LIMIT: Duration = Duration::from_secs(120);
+
+/// What a guest shall be.
+#[derive(Debug, Clone)]
+pub struct GuestSpec {
+    name: String,
+    mac: Mac,
+    addresses: Vec<String>,
+    gateway: Option<String>,
+    extra: String,
+}
+
+impl GuestSpec {
+    /// A guest of that name, with a MAC made from it, no address, and one interface on the lab's bridge.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self { name: name.into(), mac: mac_of(name), addresses: Vec::new(), gateway: None, extra: String::new() }
+    }
+
+    /// Chooses the MAC.
+    #[must_use]
+    pub fn mac(self, mac: Mac) -> Self {
+        Self { mac, ..self }
+    }
+
+    /// Adds an IPv4 address with prefix length.
+    #[must_use]
+    pub fn address(mut self, address: &str) -> Self {
+        self.addresses.push(address.into());
+        self
+    }
+
+    /// Sets the default route.
+    #[must_use]
+    pub fn gateway(self, gateway: &str) -> Self {
+        Self { gateway: Some(gateway.into()), ..self }
+    }
+
+    /// Elements for its `<interface>`, such as a `<bandwidth>`.
+    #[must_use]
+    pub fn interface(self, extra: &str) -> Self {
+        Self { extra: extra.into(), ..self }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its MAC.
+    #[must_use]
+    pub fn chosen_mac(&self) -> Mac {
+        self.mac
+    }
+
+    /// The `<interface>` by which it is on the lab's bridge: for `create`, and for attaching and detaching.
+    #[must_use]
+    pub fn interface_xml(&self, libvirt: &Libvirt) -> String {
+        let port = if libvirt.ovs { "<virtualport type='openvswitch'/>" } else { "" };
+        // As for veths: the userspace datapath hands on partial checksums and super-frames as they are.
+        let off = "csum='off' tso4='off' tso6='off' ecn='off' ufo='off'";
+        let driver =
+            if libvirt.ovs { format!("<driver><host {off} gso='off'/><guest {off}/></driver>") } else { String::new() };
+        format!(
+            "<interface type='bridge'><mac address='{}'/><source bridge='{}'/>{port}<model type='virtio'/>{driver}{}</interface>",
+            format_mac(self.mac),
+            libvirt.bridge,
+            self.extra
+        )
+    }
+
+    pub(super) fn domain(&self, libvirt: &Libvirt) -> String {
+        let name = escaped(&self.name);
+        let addresses: String = self.addresses.iter().map(|address| format!(" fb.address={address}")).collect();
+        let gateway = self.gateway.iter().map(|gateway| format!(" fb.gateway={gateway}")).collect::<String>();
+        format!(
+            "<domain type='qemu'><name>{name}</name><memory unit='MiB'>96</memory><vcpu>1</vcpu>\
+             <os><type arch='x86_64' machine='pc'>hvm</type><kernel>{}</kernel><initrd>{}</initrd>\
+             <cmdline>console=ttyS0 quiet panic=-1{addresses}{gateway}</cmdline></os><features><acpi/></features>\
+             <on_reboot>destroy</on_reboot><devices><emulator>{}</emulator>\
+             <serial type='file'><source path='{}'/></serial>\
+             <serial type='unix'><source mode='bind' path='{}'/></serial>\
+             <controller type='usb' model='none'/><memballoon model='none'/>{}</devices></domain>",
+            libvirt.kernel.image.display(),
+            libvirt.initramfs().display(),
+            run::find_tool("qemu-system-x86_64").unwrap_or_default().display(),
+            escaped(&libvirt.dir.join(format!("{}.console", self.name)).display().to_string()),
+            escaped(&libvirt.socket_of(&self.name).display().to_string()),
+            self.interface_xml(libvirt)
+        )
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;")
+}
+
+/// A running guest: a shell on its second serial line.
+#[derive(Debug)]
+pub struct Guest {
+    name: String,
+    console: Console,
+}
+
+impl Guest {
+    pub(super) fn new(name: &str, socket: PathBuf) -> Self {
+        Self { name: name.into(), console: Console::new(socket) }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns once it has booted.
+    pub fn await_boot(&self) -> Result<()> {
+        self.console
+            .await_shell(BOOT_LIMIT)
+            .map_err(|error| Error::Invalid(format!("{} does not boot: {error}", self.name)))
+    }
+
+    /// Runs a line of shell in it; its output and exit code.
+    pub fn run(&self, line: &str) -> Result<(String, u8)> {
+        self.console
+            .run(line)
+            .map_err(|error| Error::Invalid(format!("{} does not answer `{line}`: {error}", self.name)))
+    }
+
+    /// One echo request, answered within two seconds or not.
+    pub fn ping(&self, target: &str) -> Result<Probe> {
+        let (said, code) = self.run(&format!("ping -c1 -W2 {target}"))?;
+        let answer = said.lines().find(|line| line.contains("bytes from")).unwrap_or("all packets lost");
+        Ok(Probe { from: self.name.clone(), target: target.into(), ok: code == 0, detail: answer.into() })
+    }
+}
