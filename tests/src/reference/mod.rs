@@ -2,10 +2,13 @@
 //! "internet", before and after the repair. 203.0.113.8 plays 8.8.8.8. Must not know fastbridge: it judges by pings alone.
 
 mod nat;
+mod vlans;
 
 use crate::error::Result;
 use crate::lab::{Builder, Lab, MachineSpec, Probe, SlowPath};
 use crate::{Mac, format_mac};
+
+pub use vlans::{access_vlans, after_with_vlans};
 
 /// The machines that could not reach the targets.
 pub const MASTERS: [&str; 3] = ["master1", "master2", "master3"];
@@ -109,10 +112,15 @@ pub fn before() -> Result<Lab> {
 
 fn route_on_host(lab: &Lab, addresses: &[&str]) -> Result<()> {
     lab.host().sysctl("ipv4/ip_forward", "1")?;
-    for key in ["send_redirects", "rp_filter"] {
-        lab.host().sysctl(&format!("ipv4/conf/{}/{key}", lab.bridge()), "0")?;
-    }
+    no_redirects(lab, lab.bridge())?;
     addresses.iter().try_for_each(|address| lab.host_address(address))
+}
+
+/// The host's port routes, and leads nobody around the host.
+fn no_redirects(lab: &Lab, port: &str) -> Result<()> {
+    ["send_redirects", "rp_filter"]
+        .iter()
+        .try_for_each(|key| lab.host().sysctl(&format!("ipv4/conf/{port}/{key}"), "0"))
 }
 
 /// The LAN's router behind `uplink`, and the internet behind the router.

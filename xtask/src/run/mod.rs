@@ -4,6 +4,7 @@
 
 mod counters;
 mod flood;
+mod installation;
 mod iperf;
 mod leftovers;
 mod pass;

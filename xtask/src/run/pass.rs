@@ -1,24 +1,23 @@
 //! One pass: the repaired installation on one slow path, off and on, and taken down again.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 use bridge_tests::{
     bpffs::Bpffs,
     fastbridge::{Control, Fastbridge},
-    lab::{Lab, SlowPath},
+    lab::Lab,
     reference,
 };
 
 use super::{
     counters,
+    installation::Installation,
     leftovers::Programs,
     rates::{self, Rates, State},
     reach, refusal,
     report::Report,
 };
-use crate::process::root;
-
 /// Off and on in turns, so that a machine that grows slower meanwhile slows both.
 pub(super) const ROUNDS: usize = 2;
 
@@ -26,15 +25,13 @@ pub(super) const ROUNDS: usize = 2;
 pub(super) const STEPS: u64 = 4 + (2 + 2 * rates::STEPS) * ROUNDS as u64;
 
 /// Runs it; an error only when something could not be tried at all.
-pub(super) fn run(manager: &Path, slow_path: SlowPath, report: &Report, programs: &mut Programs) -> Result<()> {
-    let name = match slow_path {
-        SlowPath::OvsUserspace => "Open vSwitch, userspace datapath",
-        SlowPath::LinuxBridge => "the Linux bridge",
-    };
+pub(super) fn run(manager: &Path, installation: Installation, report: &Report, programs: &mut Programs) -> Result<()> {
+    let name = installation.name();
     report.heading(&format!("After the repair, on {name}"));
     report.step(format!("building the installation on {name}"))?;
     // Dropped in the reverse order: the manager, its pins, the lab.
-    let lab = reference::after(slow_path)?;
+    let lab = installation.build()?;
+    let topology = installation.topology()?;
     let pins = Bpffs::mount()?;
     let control = Control::with_binary(&lab, pins.path(), manager.into());
     refusal::prepare(&lab)?;
@@ -42,7 +39,7 @@ pub(super) fn run(manager: &Path, slow_path: SlowPath, report: &Report, programs
 
     let mut rates = Rates::default();
     rates.measure(report, &lab, State::Off)?;
-    let mut fastbridge = start(report, &lab, &control, programs)?;
+    let mut fastbridge = start(report, &lab, &control, topology.path(), programs)?;
     prove(report, &lab)?;
     rates.measure(report, &lab, State::On)?;
     report.step("reading the counters")?;
@@ -51,7 +48,7 @@ pub(super) fn run(manager: &Path, slow_path: SlowPath, report: &Report, programs
 
     for _ in 1..ROUNDS {
         rates.measure(report, &lab, State::Off)?;
-        fastbridge = start(report, &lab, &control, programs)?;
+        fastbridge = start(report, &lab, &control, topology.path(), programs)?;
         rates.measure(report, &lab, State::On)?;
         stop(report, &lab, &mut fastbridge, pins.path())?;
     }
@@ -70,9 +67,15 @@ fn prove(report: &Report, lab: &Lab) -> Result<()> {
     refusal::with(report, lab)
 }
 
-fn start(report: &Report, lab: &Lab, control: &Control, programs: &mut Programs) -> Result<Fastbridge> {
+fn start(
+    report: &Report,
+    lab: &Lab,
+    control: &Control,
+    topology: &Path,
+    programs: &mut Programs,
+) -> Result<Fastbridge> {
     report.step("starting fastbridge")?;
-    let fastbridge = control.start(&topology())?;
+    let fastbridge = control.start(topology)?;
     programs.note(fastbridge.pid())?;
     let ports = lab.machines().len() + 1;
     let ready = fastbridge.ready_ports();
@@ -98,23 +101,4 @@ fn stop(report: &Report, lab: &Lab, fastbridge: &mut Fastbridge, pins: &Path) ->
     );
     errors.iter().for_each(|error| report.note(error));
     Ok(())
-}
-
-/// The reference topology as it stands: the lab has its interface names.
-fn topology() -> PathBuf {
-    root().join("tests/fixtures/reference.toml")
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn the_reference_topology_manages_the_labs_ports() {
-        let text = std::fs::read_to_string(topology()).unwrap();
-        assert!(text.contains("manage = [\"vnet*\", \"eno1\"]"));
-        assert_eq!(reference::UPLINK, "eno1");
-        assert!(reference::machines().iter().all(|machine| machine.port().starts_with("vnet")));
-    }
 }

@@ -5,15 +5,15 @@
 use std::path::Path;
 
 use anyhow::Result;
-use bridge_tests::{lab::SlowPath, reference, remains_of};
+use bridge_tests::{reference, remains_of};
 
-use super::{leftovers::Programs, pass, reach, report::Report};
+use super::{installation::Installation, leftovers::Programs, pass, reach, report::Report};
 use crate::interrupt;
 
 /// Runs it with this manager; an error when any line did not hold, or when it was interrupted.
 pub(super) fn prove(manager: &Path) -> Result<()> {
     interrupt::watch()?;
-    let report = Report::new(2 + 2 * pass::STEPS);
+    let report = Report::new(2 + Installation::ALL.len() as u64 * pass::STEPS);
     let mut programs = Programs::default();
     let done = parts(manager, &report, &mut programs);
     if interrupt::seen() {
@@ -29,8 +29,8 @@ pub(super) fn prove(manager: &Path) -> Result<()> {
 
 fn parts(manager: &Path, report: &Report, programs: &mut Programs) -> Result<()> {
     before(report)?;
-    for slow_path in [SlowPath::OvsUserspace, SlowPath::LinuxBridge] {
-        pass::run(manager, slow_path, report, programs)?;
+    for installation in Installation::ALL {
+        pass::run(manager, installation, report, programs)?;
     }
     Ok(())
 }

@@ -8,6 +8,8 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
+    thread,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
@@ -81,9 +83,18 @@ impl Drop for NotStarted {
 
 /// Whether the operator's own policy denies the starts that would bother us.
 fn denies(policy: &Path) -> bool {
-    ["openvswitch-switch", "prometheus", "libvirtd"].iter().all(|service| {
-        Command::new(policy).args([service, "start"]).status().is_ok_and(|status| status.code() == Some(101))
-    })
+    ["openvswitch-switch", "prometheus", "libvirtd"].iter().all(|service| code(policy, service) == Some(101))
+}
+
+/// What the policy answers. A file just written may still be open in a child that another thread has just made: then it is busy.
+fn code(policy: &Path, service: &str) -> Option<i32> {
+    for _ in 0..50 {
+        match Command::new(policy).args([service, "start"]).status() {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => thread::sleep(Duration::from_millis(20)),
+            status => return status.ok()?.code(),
+        }
+    }
+    None
 }
 
 /// Ctrl-C ends apt, and us after we have put things back: a handler, unlike "ignore", is not inherited by children.
