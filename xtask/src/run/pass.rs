@@ -27,10 +27,7 @@ pub(super) const STEPS: u64 = 4 + (2 + 2 * rates::STEPS) * ROUNDS as u64;
 
 /// Runs it; an error only when something could not be tried at all.
 pub(super) fn run(manager: &Path, slow_path: SlowPath, report: &Report, programs: &mut Programs) -> Result<()> {
-    let name = match slow_path {
-        SlowPath::OvsUserspace => "Open vSwitch, userspace datapath",
-        SlowPath::LinuxBridge => "the Linux bridge",
-    };
+    let name = slow_path.name();
     report.heading(&format!("After the repair, on {name}"));
     report.step(format!("building the installation on {name}"))?;
     // Dropped in the reverse order: the manager, its pins, the lab.
