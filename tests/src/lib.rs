@@ -24,6 +24,7 @@ pub mod reference;
 mod run;
 pub mod session;
 pub mod site;
+pub mod skip;
 pub mod steady;
 mod sweep;
 pub mod transfer;

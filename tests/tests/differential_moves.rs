@@ -5,7 +5,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use bridge_tests::differential::{self, Outcome, Step, Stream};
+use bridge_tests::differential::{self, Entry, Outcome, Step, Stream};
 use bridge_tests::frame::{Arp, BROADCAST, Eth, Ipv4, Udp};
 use bridge_tests::lab::{Lab, SlowPath};
 use bridge_tests::session::Session;
@@ -19,7 +19,7 @@ fn raw_lab(slow_path: SlowPath) -> Lab {
 }
 
 fn step(port: usize, frame: Vec<u8>) -> Step {
-    Step { port, frame, denied: false }
+    Step::Frame(Entry { port, frame, denied: false })
 }
 
 fn arp(port: usize, operation: u16) -> Step {

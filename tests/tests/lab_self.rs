@@ -152,7 +152,7 @@ fn consistent(slow_path: SlowPath, count: usize) {
     assert!(differences.is_empty(), "seed {seed}: {}", told(&differences));
 
     // One altered byte in one broadcast frame must be found on every other port.
-    let victim = stream.steps.iter_mut().rev().find(|s| s.frame[..6] == BROADCAST && s.frame.len() > 60).unwrap();
+    let victim = stream.entries_mut().rev().find(|s| s.frame[..6] == BROADCAST && s.frame.len() > 60).unwrap();
     *victim.frame.last_mut().unwrap() ^= 1;
     let altered = differential::compare(&first, &fresh_run(slow_path, &stream));
     assert_eq!(altered.len(), 6, "seed {seed}: three ports, each one too few and one too many: {}", told(&altered));

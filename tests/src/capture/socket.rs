@@ -14,7 +14,11 @@ const RECEIVE_BUFFER: c_int = 32 << 20;
 
 /// A non-blocking `AF_PACKET` socket bound to one interface.
 #[derive(Debug)]
-pub(super) struct PacketSocket(OwnedFd);
+pub(super) struct PacketSocket {
+    fd: OwnedFd,
+    /// What the next frame is received into: fresh pages for every frame cost more than the frame, most of all on an emulated machine.
+    room: Vec<u8>,
+}
 
 impl PacketSocket {
     /// Opens it in the calling thread's network namespace.
@@ -25,7 +29,7 @@ impl PacketSocket {
             libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, 0)
         })?;
         // SAFETY: the descriptor is new and owned by nobody else.
-        let socket = Self(unsafe { OwnedFd::from_raw_fd(fd) });
+        let socket = Self { fd: unsafe { OwnedFd::from_raw_fd(fd) }, room: vec![0; FRAME_MAX] };
         socket.set(libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, 1)?;
         socket.set(libc::SOL_PACKET, libc::PACKET_AUXDATA, 1)?;
         socket.set(libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, RECEIVE_BUFFER)?;
@@ -43,7 +47,7 @@ impl PacketSocket {
         address.sll_ifindex = ifindex as c_int;
         let length = size_of::<libc::sockaddr_ll>() as socklen_t;
         // SAFETY: pointer and length describe `address`, which outlives the call.
-        check(unsafe { libc::bind(self.0.as_raw_fd(), (&raw const address).cast(), length) }).map(drop)
+        check(unsafe { libc::bind(self.fd.as_raw_fd(), (&raw const address).cast(), length) }).map(drop)
     }
 
     fn promiscuous(&self, ifindex: u32) -> io::Result<()> {
@@ -61,21 +65,20 @@ impl PacketSocket {
     fn set_value<T>(&self, level: c_int, option: c_int, value: &T) -> io::Result<()> {
         let length = size_of::<T>() as socklen_t;
         // SAFETY: pointer and length describe `value`, which outlives the call.
-        check(unsafe { libc::setsockopt(self.0.as_raw_fd(), level, option, std::ptr::from_ref(value).cast(), length) })
+        check(unsafe { libc::setsockopt(self.fd.as_raw_fd(), level, option, std::ptr::from_ref(value).cast(), length) })
             .map(drop)
     }
 
     pub(super) fn send(&self, frame: &[u8]) -> io::Result<()> {
         // SAFETY: pointer and length describe `frame`.
-        let sent = unsafe { libc::send(self.0.as_raw_fd(), frame.as_ptr().cast(), frame.len(), 0) };
+        let sent = unsafe { libc::send(self.fd.as_raw_fd(), frame.as_ptr().cast(), frame.len(), 0) };
         if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
     /// The next frame, tag put back; `None` when there is none now.
-    pub(super) fn receive(&self) -> io::Result<Option<Vec<u8>>> {
-        let mut frame = vec![0_u8; FRAME_MAX];
+    pub(super) fn receive(&mut self) -> io::Result<Option<Vec<u8>>> {
         let mut control = [0_u64; 16];
-        let mut part = libc::iovec { iov_base: frame.as_mut_ptr().cast::<c_void>(), iov_len: frame.len() };
+        let mut part = libc::iovec { iov_base: self.room.as_mut_ptr().cast::<c_void>(), iov_len: self.room.len() };
         // SAFETY: msghdr is plain integers and pointers, for which zero is valid.
         let mut message: libc::msghdr = unsafe { zeroed() };
         message.msg_iov = &raw mut part;
@@ -83,13 +86,12 @@ impl PacketSocket {
         message.msg_control = control.as_mut_ptr().cast();
         message.msg_controllen = size_of_val(&control);
         // SAFETY: all pointers in `message` lead to live buffers of the lengths given.
-        let length = unsafe { libc::recvmsg(self.0.as_raw_fd(), &raw mut message, 0) };
+        let length = unsafe { libc::recvmsg(self.fd.as_raw_fd(), &raw mut message, 0) };
         if length < 0 {
             let error = io::Error::last_os_error();
             return if error.kind() == io::ErrorKind::WouldBlock { Ok(None) } else { Err(error) };
         }
-        frame.truncate(length as usize);
-        frame.shrink_to_fit();
+        let mut frame = self.room[..length as usize].to_vec();
         if let Some((tpid, tci)) = stripped_tag(&message) {
             restore_tag(&mut frame, tpid, tci);
         }
@@ -98,7 +100,7 @@ impl PacketSocket {
 
     /// Waits until a frame is there; false when `limit` passed.
     pub(super) fn wait(&self, limit: Duration) -> io::Result<bool> {
-        let mut poll = libc::pollfd { fd: self.0.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let mut poll = libc::pollfd { fd: self.fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
         let milliseconds = c_int::try_from(limit.as_millis()).unwrap_or(c_int::MAX).max(1);
         // SAFETY: one live pollfd.
         Ok(check(unsafe { libc::poll(&raw mut poll, 1, milliseconds) })? > 0)
@@ -109,7 +111,7 @@ impl PacketSocket {
         // SAFETY: tpacket_stats is plain integers, for which zero is valid.
         let mut stats: libc::tpacket_stats = unsafe { zeroed() };
         let mut length = size_of::<libc::tpacket_stats>() as socklen_t;
-        let (fd, at) = (self.0.as_raw_fd(), (&raw mut stats).cast());
+        let (fd, at) = (self.fd.as_raw_fd(), (&raw mut stats).cast());
         // SAFETY: pointer and length describe `stats`.
         check(unsafe { libc::getsockopt(fd, libc::SOL_PACKET, libc::PACKET_STATISTICS, at, &raw mut length) })?;
         Ok(stats.tp_drops)

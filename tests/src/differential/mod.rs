@@ -6,19 +6,32 @@
 //! learned or moves, and is then spoken to). At a barrier every port sends two rounds of sentinels, ARP probes for an address nobody has,
 //! and all have arrived everywhere before the stream goes on.
 
+mod change;
 mod compare;
 mod generate;
 mod model;
 mod payload;
 mod runner;
+mod sentinel;
+mod tags;
 
+pub use change::{Change, End, disturb};
 pub use compare::{Difference, Multiset, Outcome, compare};
 pub use generate::{World, generate};
 pub use runner::{Runner, run};
 
+/// What happens next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// A frame comes in.
+    Frame(Entry),
+    /// The bridge, or a link, changes.
+    Change(Change),
+}
+
 /// One frame into one port.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
+pub struct Entry {
     /// Index of the machine (see [`crate::lab::Lab::machines`]) through whose `eth0` it enters the bridge.
     pub port: usize,
     /// The whole frame without FCS.
@@ -32,23 +45,31 @@ pub struct Step {
 pub struct Stream {
     /// What made it; print it with every failure.
     pub seed: u64,
-    /// In the order in which they are injected.
+    /// In the order in which they are taken.
     pub steps: Vec<Step>,
 }
 
 impl Stream {
-    /// Marks the steps that an oracle says are dropped.
-    #[must_use]
-    pub fn deny(mut self, oracle: impl Fn(&Step) -> bool) -> Self {
-        for step in &mut self.steps {
-            step.denied = oracle(step);
-        }
-        self
+    /// Its frames.
+    pub fn entries(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.steps.iter().filter_map(|step| if let Step::Frame(entry) = step { Some(entry) } else { None })
+    }
+
+    /// Its frames, to change them.
+    pub fn entries_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut Entry> {
+        self.steps.iter_mut().filter_map(|step| if let Step::Frame(entry) = step { Some(entry) } else { None })
+    }
+
+    /// Leaves frames out that are not wanted.
+    pub fn retain(&mut self, wanted: impl Fn(&Entry) -> bool) {
+        self.steps.retain(|step| if let Step::Frame(entry) = step { wanted(entry) } else { true });
     }
 
     /// The stream "had the denied ones never come in": what the slow path alone is fed.
     #[must_use]
     pub fn without_denied(&self) -> Self {
-        Self { seed: self.seed, steps: self.steps.iter().filter(|s| !s.denied).cloned().collect() }
+        let mut stream = self.clone();
+        stream.retain(|entry| !entry.denied);
+        stream
     }
 }

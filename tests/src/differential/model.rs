@@ -2,13 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::Step;
+use super::Entry;
 use crate::Mac;
+use crate::lab::Tagging;
 
 /// The stations known, and those used since the last barrier.
 #[derive(Debug, Default)]
 pub(super) struct Model {
-    /// By MAC and VID, as OVS learns; and with `None`, by MAC alone, as a bridge without VLAN filtering does.
+    ports: Vec<Tagging>,
+    /// By MAC and VLAN, as VLAN-aware bridges learn; and with `None`, by MAC alone, as a bridge without VLAN filtering does.
     known: HashMap<(Mac, Option<u16>), usize>,
     used: HashSet<Mac>,
     changed: HashSet<Mac>,
@@ -18,20 +20,36 @@ pub(super) struct Model {
 struct Head {
     destination: Mac,
     source: Mac,
-    vid: u16,
+    /// `None`: the port drops it.
+    vlan: Option<u16>,
 }
 
 impl Model {
+    /// Of a bridge whose ports treat tags so.
+    pub(super) fn new(ports: &[Tagging]) -> Self {
+        Self { ports: ports.to_vec(), ..Self::default() }
+    }
+
+    /// Nothing is known any more.
+    pub(super) fn forget_all(&mut self) {
+        self.known.clear();
+    }
+
+    /// What was known of a port may be forgotten: the bridges differ.
+    pub(super) fn forget(&mut self, port: usize) {
+        self.known.retain(|_, at| *at != port);
+    }
+
     /// Whether everything before must have come to rest before this step.
-    pub(super) fn needs_barrier(&self, step: &Step) -> bool {
-        let Some(head) = Head::of(&step.frame) else { return false };
+    pub(super) fn needs_barrier(&self, step: &Entry) -> bool {
+        let Some(head) = self.head(step) else { return false };
         let moves = self.would_change(&head, step.port) && self.used.contains(&head.source);
         moves || self.changed.contains(&head.destination)
     }
 
     /// Notes that the step was injected.
-    pub(super) fn note(&mut self, step: &Step) {
-        let Some(head) = Head::of(&step.frame) else { return };
+    pub(super) fn note(&mut self, step: &Entry) {
+        let Some(head) = self.head(step) else { return };
         if self.would_change(&head, step.port) {
             self.changed.insert(head.source);
             for key in head.keys() {
@@ -51,9 +69,14 @@ impl Model {
         self.used.clear();
         self.changed.clear();
         for (port, mac) in sentinels {
-            self.known.insert((mac, Some(0)), port);
             self.known.insert((mac, None), port);
         }
+    }
+
+    fn head(&self, step: &Entry) -> Option<Head> {
+        let destination = step.frame.get(0..6)?.try_into().ok()?;
+        let source = step.frame.get(6..12)?.try_into().ok()?;
+        Some(Head { destination, source, vlan: self.ports.get(step.port)?.vlan_of(&step.frame) })
     }
 
     fn would_change(&self, head: &Head, port: usize) -> bool {
@@ -62,41 +85,33 @@ impl Model {
 }
 
 impl Head {
-    fn of(frame: &[u8]) -> Option<Self> {
-        let destination = frame.get(0..6)?.try_into().ok()?;
-        let source = frame.get(6..12)?.try_into().ok()?;
-        let vid = match frame.get(12..16) {
-            Some(&[0x81, 0x00, hi, lo] | &[0x88, 0xa8, hi, lo]) => u16::from_be_bytes([hi, lo]) & 0x0fff,
-            _ => 0,
-        };
-        Some(Self { destination, source, vid })
-    }
-
     fn keys(&self) -> [(Mac, Option<u16>); 2] {
-        [(self.source, Some(self.vid)), (self.source, None)]
+        [(self.source, self.vlan), (self.source, None)]
     }
 
     /// Whether every bridge learns from it: an ordinary destination and a unicast source.
     fn teaches(&self) -> bool {
         let control = [[0x01, 0x80, 0xc2], [0x01, 0x00, 0x0c], [0x00, 0xe0, 0x2b]];
         let legal_source = self.source[0] & 1 == 0 && self.source != [0; 6];
-        legal_source && !control.iter().any(|prefix| self.destination.starts_with(prefix))
+        legal_source && self.vlan.is_some() && !control.iter().any(|prefix| self.destination.starts_with(prefix))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::SlowPath;
 
     const A: Mac = [2, 0, 0, 0, 0, 1];
     const B: Mac = [2, 0, 0, 0, 0, 2];
 
-    fn step(port: usize, destination: Mac, source: Mac) -> Step {
-        Step { port, frame: [&destination[..], &source, &[8, 0]].concat(), denied: false }
+    fn step(port: usize, destination: Mac, source: Mac) -> Entry {
+        Entry { port, frame: [&destination[..], &source, &[8, 0]].concat(), denied: false }
     }
 
-    fn after(steps: &[Step]) -> Model {
-        let mut model = Model::default();
+    fn after(steps: &[Entry]) -> Model {
+        let mut model =
+            Model::new(&[Tagging::of(SlowPath::OvsUserspace, None), Tagging::of(SlowPath::OvsUserspace, None)]);
         steps.iter().for_each(|s| model.note(s));
         model
     }
@@ -121,7 +136,7 @@ mod tests {
     #[test]
     fn what_may_not_have_been_learned_counts_as_unknown() {
         for (destination, denied) in [([0x01, 0x80, 0xc2, 0, 0, 2], false), (B, true)] {
-            let mut model = after(&[Step { denied, ..step(0, destination, A) }]);
+            let mut model = after(&[Entry { denied, ..step(0, destination, A) }]);
             model.barrier(std::iter::empty());
             model.note(&step(1, A, B));
             assert!(model.needs_barrier(&step(0, B, A)));

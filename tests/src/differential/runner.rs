@@ -1,15 +1,15 @@
 //! Feeds a stream into a lab, with barriers where the order matters, and collects what comes out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::model::Model;
-use super::{Outcome, Step, Stream};
+use super::sentinel::{self, Round};
+use super::{Change, End, Entry, Outcome, Step, Stream};
 use crate::Mac;
 use crate::capture::Tap;
 use crate::error::{Error, Result};
-use crate::frame::{Arp, BROADCAST, Eth, pad};
-use crate::lab::Lab;
+use crate::lab::{Lab, Tagging};
 
 /// No more frames than this between barriers: fits every queue on the way, of which AF_PACKET's default buffer is the smallest.
 const BATCH_MAX: usize = 64;
@@ -17,9 +17,9 @@ const BARRIER_LIMIT: Duration = Duration::from_secs(5);
 /// Second round: a frame that a redirect holds back until the end of a poll cycle has left by then, and a sentinel's MAC that the
 /// stream has moved is back.
 const ROUNDS: usize = 2;
-/// Marks a sentinel, in the padding behind its ARP body.
-const MAGIC: &[u8; 6] = b"fbsync";
-const MAGIC_AT: usize = 14 + 28;
+/// After the bridge or a link has changed under it, fastbridge needs up to a second to do as the slow path does from then on. Waited in
+/// every run, so that no frame falls into this second.
+const FOLLOW: Duration = Duration::from_secs(1);
 
 /// Runs a whole stream in a lab; see [`Runner`].
 pub fn run(lab: &Lab, stream: &Stream) -> Result<Outcome> {
@@ -33,6 +33,9 @@ pub fn run(lab: &Lab, stream: &Stream) -> Result<Outcome> {
 pub struct Runner<'a> {
     lab: &'a Lab,
     ports: Vec<Port>,
+    tagging: Vec<Tagging>,
+    down: BTreeSet<usize>,
+    sentinels: Round,
     model: Model,
     in_batch: usize,
     round: u32,
@@ -55,26 +58,69 @@ impl<'a> Runner<'a> {
             let tap = Tap::open(machine.netns(), "eth0")?;
             Ok(Port { name: machine.port().into(), mac: machine.mac(), tap, left: BTreeMap::new(), entered: 0 })
         });
-        let mut runner =
-            Self { lab, ports: ports.collect::<Result<_>>()?, model: Model::default(), in_batch: 0, round: 0 };
+        let tagging: Vec<_> = lab.machines().iter().map(|machine| lab.tagging(machine)).collect();
+        let mut runner = Self {
+            lab,
+            ports: ports.collect::<Result<_>>()?,
+            down: BTreeSet::new(),
+            sentinels: Round::plan(&tagging, &BTreeSet::new()),
+            model: Model::new(&tagging),
+            tagging,
+            in_batch: 0,
+            round: 0,
+        };
         runner.barrier()?;
         Ok(runner)
     }
 
-    /// Injects one frame, after a barrier if its order matters.
+    /// Takes one step.
     pub fn step(&mut self, step: &Step) -> Result<()> {
-        if self.in_batch >= BATCH_MAX || self.model.needs_barrier(step) {
+        match step {
+            Step::Frame(entry) => self.inject(entry),
+            Step::Change(change) => self.change(*change),
+        }
+    }
+
+    /// Injects one frame, after a barrier if its order matters.
+    pub fn inject(&mut self, entry: &Entry) -> Result<()> {
+        if self.in_batch >= BATCH_MAX || self.model.needs_barrier(entry) {
             self.barrier()?;
         }
         let count = self.ports.len();
-        let port = self.ports.get_mut(step.port).ok_or_else(|| {
-            Error::Invalid(format!("the stream names port {}, the lab has {count} machines", step.port))
+        let port = self.ports.get_mut(entry.port).ok_or_else(|| {
+            Error::Invalid(format!("the stream names port {}, the lab has {count} machines", entry.port))
         })?;
-        port.tap.send(&step.frame)?;
+        port.tap.send(&entry.frame)?;
         port.entered += 1;
-        self.model.note(step);
+        self.model.note(entry);
         self.in_batch += 1;
         Ok(())
+    }
+
+    /// Changes the bridge or a link between two barriers, and waits until fastbridge, if there is one, has followed.
+    fn change(&mut self, change: Change) -> Result<()> {
+        self.barrier()?;
+        if let Change::Down(at, End::Machine) = change {
+            // A socket on an interface that is set down only tells of that.
+            self.ports[at].check_losses()?;
+        }
+        change.apply(self.lab)?;
+        std::thread::sleep(FOLLOW);
+        match change {
+            Change::Flush => self.model.forget_all(),
+            Change::Down(at, _) => {
+                self.model.forget(at);
+                self.down.insert(at);
+            }
+            Change::Up(at, end) => {
+                self.down.remove(&at);
+                if end == End::Machine {
+                    self.ports[at].tap = Tap::open(self.lab.machines()[at].netns(), "eth0")?;
+                }
+            }
+        }
+        self.sentinels = Round::plan(&self.tagging, &self.down);
+        self.barrier()
     }
 
     /// Waits until all that was injected has come out, and until the bridge acts on all it has learned.
@@ -84,14 +130,14 @@ impl<'a> Runner<'a> {
     pub fn barrier(&mut self) -> Result<()> {
         for _ in 0..ROUNDS {
             self.round += 1;
-            for at in 0..self.ports.len() {
-                let frame = sentinel(self.ports[at].mac, self.round, at);
-                self.ports[at].tap.send(&frame)?;
-                self.ports[at].entered += 1;
+            for &(at, vid) in &self.sentinels.senders {
+                let port = &mut self.ports[at];
+                port.tap.send(&sentinel::frame(port.mac, vid, self.round, at))?;
+                port.entered += 1;
             }
-            let others = self.ports.len().saturating_sub(1);
-            let round = self.round;
-            self.ports.iter_mut().try_for_each(|port| port.collect(round, others))?;
+            for (port, &wanted) in self.ports.iter_mut().zip(&self.sentinels.expected) {
+                port.collect(self.round, wanted)?;
+            }
         }
         self.lab.settle()?;
         self.model.barrier(self.ports.iter().map(|port| port.mac).enumerate());
@@ -107,10 +153,7 @@ impl<'a> Runner<'a> {
         self.barrier()?;
         let mut outcome = Outcome::default();
         for port in self.ports {
-            match port.tap.lost()? {
-                0 => {}
-                lost => return Err(Error::Invalid(format!("the capture behind {} lost {lost} frames", port.name))),
-            }
+            port.check_losses()?;
             outcome.entered.insert(port.name.clone(), port.entered);
             outcome.left.insert(port.name, port.left);
         }
@@ -119,6 +162,14 @@ impl<'a> Runner<'a> {
 }
 
 impl Port {
+    /// An error if the capture lost frames since the last time.
+    fn check_losses(&self) -> Result<()> {
+        match self.tap.lost()? {
+            0 => Ok(()),
+            lost => Err(Error::Invalid(format!("the capture behind {} lost {lost} frames", self.name))),
+        }
+    }
+
     /// Keeps frames until `wanted` sentinels of this round have come.
     fn collect(&mut self, round: u32, wanted: usize) -> Result<()> {
         let end = Instant::now() + BARRIER_LIMIT;
@@ -128,7 +179,7 @@ impl Port {
                 let what = format!("all {wanted} sentinels of round {round} leave {} ({seen} did)", self.name);
                 return Err(Error::Timeout { what, seconds: BARRIER_LIMIT.as_secs() });
             };
-            match round_of(&frame) {
+            match sentinel::round_of(&frame) {
                 Some(of) if of == round => seen += 1,
                 Some(of) => {
                     return Err(Error::Invalid(format!("{}: a sentinel of round {of} in round {round}", self.name)));
@@ -137,33 +188,5 @@ impl Port {
             }
         }
         Ok(())
-    }
-}
-
-/// An ARP probe (RFC 5227: sender 0.0.0.0, so that it passes every guard that knows the port's own MAC) for 203.0.113.254.
-fn sentinel(mac: Mac, round: u32, port: usize) -> Vec<u8> {
-    let mut frame = Eth::new(BROADCAST, mac).arp(&Arp::request(mac, [0; 4], [203, 0, 113, 254]));
-    frame.extend(MAGIC);
-    frame.extend(round.to_be_bytes());
-    frame.push(port as u8);
-    pad(frame, 60)
-}
-
-/// The round, if this is a sentinel.
-fn round_of(frame: &[u8]) -> Option<u32> {
-    let rest = frame.get(MAGIC_AT..)?.strip_prefix(MAGIC)?;
-    Some(u32::from_be_bytes(rest.get(..4)?.try_into().ok()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_sentinel_is_recognized_and_nothing_else() {
-        let frame = sentinel([2, 0, 0, 0, 0, 1], 7, 3);
-        assert_eq!((frame.len(), round_of(&frame)), (60, Some(7)));
-        assert_eq!(round_of(&frame[..48]), None);
-        assert_eq!(round_of(&[0; 60]), None);
     }
 }

@@ -1,6 +1,6 @@
 //! Changes to a running lab: machines come, go, come back, are renamed, change MTU or lose their link.
 
-use super::{Lab, Machine, MachineSpec};
+use super::{Lab, Machine, MachineSpec, SlowPath, Tagging};
 use crate::error::{Error, Result};
 use crate::netns::Netns;
 
@@ -57,7 +57,10 @@ impl Lab {
         machine.plug(&self.host, self.slow_path)?;
         match &self.ovs {
             // Netlink tells vswitchd of the new interface; this waits until it has opened it.
-            Some(ovs) => ovs.reopen_port(&self.bridge, machine.port())?,
+            Some(ovs) => {
+                ovs.reopen_port(&self.bridge, machine.port())?;
+                self.set_vlan(machine)?;
+            }
             None => self.join(machine)?,
         }
         self.wait_running(machine)?;
@@ -95,6 +98,13 @@ impl Lab {
         if up { self.wait_running(machine) } else { Ok(()) }
     }
 
+    /// The same for the machine's own end: the port on the host keeps its setting and loses its carrier.
+    pub fn set_machine_link(&self, name: &str, up: bool) -> Result<()> {
+        let machine = self.machine(name)?;
+        machine.netns.ip(&format!("link set eth0 {}", if up { "up" } else { "down" }))?;
+        if up { self.wait_running(machine) } else { Ok(()) }
+    }
+
     /// A veth between two namespaces of the lab (see [`Lab::netns`]), both ends up, without addresses.
     pub fn connect(&self, (ns_a, if_a): (&str, &str), (ns_b, if_b): (&str, &str)) -> Result<()> {
         let (a, b) = (self.netns(ns_a)?, self.netns(ns_b)?);
@@ -123,8 +133,30 @@ impl Lab {
     fn join(&self, machine: &Machine) -> Result<()> {
         match &machine.spec.bridge {
             Some(other) => self.host.ip(&format!("link set {} master {other}", machine.port())).map(drop),
-            None => self.add_port(machine.port()),
+            None => self.add_port(machine.port()).and_then(|()| self.set_vlan(machine)),
         }
+    }
+
+    fn set_vlan(&self, machine: &Machine) -> Result<()> {
+        let Some(vlan) = &machine.spec.vlan else { return Ok(()) };
+        match (&self.ovs, self.slow_path) {
+            (Some(ovs), _) => {
+                let columns = vlan.columns()?;
+                let words = ["set", "port", machine.port()].into_iter().chain(columns.iter().map(String::as_str));
+                ovs.vsctl(&words.collect::<Vec<_>>()).map(drop)
+            }
+            (None, SlowPath::LinuxVlanBridge) => {
+                let batch = self.tagging(machine).batch(machine.port());
+                self.host.run_with_input("bridge", &["-batch", "-"], &batch).map(drop)
+            }
+            _ => Err(Error::Invalid(format!("{} knows no VLANs of ports", self.slow_path.name()))),
+        }
+    }
+
+    /// How a machine's port treats tags.
+    #[must_use]
+    pub fn tagging(&self, machine: &Machine) -> Tagging {
+        Tagging::of(self.slow_path, machine.spec.vlan.as_ref())
     }
 
     fn position(&self, name: &str) -> Result<usize> {

@@ -1,6 +1,6 @@
 //! A machine: a namespace with one interface `eth0`, whose other end is a port of a bridge in the host namespace.
 
-use super::{Probe, SlowPath, probe};
+use super::{PortVlan, Probe, SlowPath, probe};
 use crate::error::{Error, Result};
 use crate::netns::Netns;
 use crate::{Mac, format_mac};
@@ -24,6 +24,7 @@ pub struct MachineSpec {
     pub(super) offloads: Option<Vec<String>>,
     pub(super) raw: bool,
     pub(super) mtu: u32,
+    pub(super) vlan: Option<PortVlan>,
 }
 
 impl MachineSpec {
@@ -41,6 +42,7 @@ impl MachineSpec {
             offloads: None,
             raw: false,
             mtu: 1500,
+            vlan: None,
         }
     }
 
@@ -96,6 +98,13 @@ impl MachineSpec {
     #[must_use]
     pub fn mtu(mut self, mtu: u32) -> Self {
         self.mtu = mtu;
+        self
+    }
+
+    /// How the port treats tags; without it the bridge's own default.
+    #[must_use]
+    pub fn vlan(mut self, vlan: PortVlan) -> Self {
+        self.vlan = Some(vlan);
         self
     }
 
@@ -219,7 +228,7 @@ impl Machine {
             (Some(chosen), _) => chosen.clone(),
             // OVS 3.1's userspace datapath forwards partial checksums and super-frames as they are: TCP times out.
             (None, SlowPath::OvsUserspace) => ["tx", "off", "tso", "off"].map(String::from).to_vec(),
-            (None, SlowPath::LinuxBridge) => Vec::new(),
+            (None, _) => Vec::new(),
         };
         if !offloads.is_empty() {
             let words: Vec<&str> = ["-K", "eth0"].into_iter().chain(offloads.iter().map(String::as_str)).collect();

@@ -19,12 +19,16 @@ mod libvirt;
 mod machine;
 mod ovs;
 mod probe;
+mod slow_path;
+mod vlan;
 
 pub use kept::Kept;
 pub use libvirt::{Guest, GuestSpec, Libvirt, guest_kernel};
 pub use machine::{MAC_PREFIX, Machine, MachineSpec, host_side_mac, mac_of};
 pub use ovs::Ovs;
 pub use probe::Probe;
+pub use slow_path::SlowPath;
+pub use vlan::{PortVlan, Tagging};
 
 use std::path::PathBuf;
 
@@ -34,20 +38,6 @@ use crate::{Mac, format_mac, sweep};
 
 /// The MAC of the lab's bridge, always the same so that two labs can be compared byte for byte.
 pub const BRIDGE_MAC: Mac = [0x52, 0x54, 0x00, 0xff, 0xff, 0x01];
-
-/// The bridge that forwards without fastbridge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum SlowPath {
-    /// The kernel's own bridge.
-    LinuxBridge,
-    /// Open vSwitch with `datapath_type=netdev`, its daemons run inside the host namespace.
-    OvsUserspace,
-}
-
-impl SlowPath {
-    /// Both kinds, for tests that run for each.
-    pub const ALL: [Self; 2] = [Self::LinuxBridge, Self::OvsUserspace];
-}
 
 /// What a lab shall be; see [`Lab::builder`].
 #[derive(Debug, Clone)]
@@ -142,9 +132,9 @@ impl Lab {
             host.sysctl(key, value)?;
         }
         keep_bridged_frames_from_netfilter(&host)?;
-        let ovs = match plan.slow_path {
-            SlowPath::OvsUserspace => Some(Ovs::start(&host, &prefix, &plan.bridge)?),
-            SlowPath::LinuxBridge => None,
+        let ovs = match plan.slow_path.is_ovs() {
+            true => Some(Ovs::start(&host, &prefix, &plan.bridge, plan.slow_path)?),
+            false => None,
         };
         let mut lab = Self {
             libvirt: None,
@@ -157,8 +147,11 @@ impl Lab {
             bridge: plan.bridge,
         };
         match lab.slow_path {
-            SlowPath::LinuxBridge => lab.add_linux_bridge(&lab.bridge.clone(), BRIDGE_MAC)?,
-            SlowPath::OvsUserspace => lab.finish_ovs_bridge()?,
+            SlowPath::OvsUserspace | SlowPath::OvsKernel => lab.finish_ovs_bridge()?,
+            SlowPath::LinuxBridge | SlowPath::LinuxVlanBridge => lab.add_linux_bridge(&lab.bridge, BRIDGE_MAC)?,
+        }
+        if lab.slow_path == SlowPath::LinuxVlanBridge {
+            lab.host.ip(&format!("link set {} type bridge vlan_filtering 1", lab.bridge))?;
         }
         for spec in plan.machines {
             lab.add_machine(spec)?;
@@ -168,8 +161,10 @@ impl Lab {
 
     fn finish_ovs_bridge(&self) -> Result<()> {
         self.host.ip(&format!("link set {} up", self.bridge))?;
-        // OVS 3.1's userspace datapath does not fill in the checksums that a device with offload leaves open.
-        self.host.run("ethtool", &["-K", &self.bridge, "tx", "off"])?;
+        if self.slow_path == SlowPath::OvsUserspace {
+            // OVS 3.1's userspace datapath does not fill in the checksums that a device with offload leaves open.
+            self.host.run("ethtool", &["-K", &self.bridge, "tx", "off"])?;
+        }
         Ok(())
     }
 

@@ -1,12 +1,12 @@
-//! Open vSwitch with its userspace datapath, run by hand inside a namespace with a run directory of its own.
+//! Open vSwitch, run by hand inside a namespace with a run directory of its own: userspace or kernel datapath.
 
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::BRIDGE_MAC;
 use super::daemon::Daemon;
+use super::{BRIDGE_MAC, SlowPath};
 use crate::error::{Error, Result};
 use crate::netns::Netns;
 use crate::run::{self, wait_until};
@@ -25,8 +25,8 @@ pub struct Ovs {
 }
 
 impl Ovs {
-    /// Starts both daemons in `host` and creates a `datapath_type=netdev` bridge.
-    pub(super) fn start(host: &Netns, prefix: &str, bridge: &str) -> Result<Self> {
+    /// Starts both daemons in `host` and creates a bridge of that datapath.
+    pub(super) fn start(host: &Netns, prefix: &str, bridge: &str, kind: SlowPath) -> Result<Self> {
         let run_dir = Path::new(sweep::RUN_DIR).join(format!("{prefix}-ovs"));
         std::fs::create_dir(&run_dir).map_err(|e| Error::io(format!("cannot create {}", run_dir.display()), e))?;
         let mut ovs = Self { vswitchd: None, server: None, run_dir };
@@ -36,11 +36,15 @@ impl Ovs {
             Some(ovs.daemon(host, "ovsdb-server", "db", &[&ovs.file("conf.db"), &format!("--remote=p{db}")])?);
         wait_until("ovsdb-server opens its socket", START_LIMIT, || ovs.run_dir.join("db.sock").exists())?;
         ovs.vsctl(&["--no-wait", "init"])?;
-        // The kernel datapath is out of bounds: it would be shared with the initial namespace's switch.
-        ovs.vswitchd = Some(ovs.daemon(host, "ovs-vswitchd", "vs", &[&db, "--disable-system"])?);
+        // A kernel datapath belongs to its namespace; where none is wanted none shall be touched.
+        let (datapath, options) = match kind {
+            SlowPath::OvsKernel => ("datapath_type=system", &[db.as_str()][..]),
+            _ => ("datapath_type=netdev", &[db.as_str(), "--disable-system"][..]),
+        };
+        ovs.vswitchd = Some(ovs.daemon(host, "ovs-vswitchd", "vs", options)?);
         wait_until("ovs-vswitchd opens its socket", START_LIMIT, || ovs.run_dir.join("vs.ctl").exists())?;
-        let (dp, mac) = ("datapath_type=netdev", format!("other-config:hwaddr=\"{}\"", format_mac(BRIDGE_MAC)));
-        ovs.vsctl(&["add-br", bridge, "--", "set", "bridge", bridge, dp, &mac])?;
+        let mac = format!("other-config:hwaddr=\"{}\"", format_mac(BRIDGE_MAC));
+        ovs.vsctl(&["add-br", bridge, "--", "set", "bridge", bridge, datapath, &mac])?;
         Ok(ovs)
     }
 

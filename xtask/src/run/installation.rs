@@ -26,8 +26,7 @@ impl Installation {
 
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::Flat(SlowPath::LinuxBridge) => "the Linux bridge",
-            Self::Flat(_) => "Open vSwitch, userspace datapath",
+            Self::Flat(slow_path) => slow_path.name(),
             Self::Vlans => "Open vSwitch, userspace datapath, with an access VLAN for each network",
         }
     }

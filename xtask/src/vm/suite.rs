@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    env,
     path::PathBuf,
     process::{ExitCode, Stdio},
 };
@@ -9,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use comfy_table::{Table, presets};
 
-use super::guest::Guest;
+use super::{guest::Guest, quoted};
 use crate::{
     process::{self, cargo, root},
     test::Tally,
@@ -33,7 +34,7 @@ pub(super) fn run(guest: &Guest, tests: &[String]) -> Result<ExitCode> {
     for (name, executable) in &executables {
         println!("── {name} on Linux {}", guest.kernel());
         let mut text = Vec::new();
-        let line = format!("cd tests && RUST_TEST_THREADS=1 '{}'", executable.display());
+        let line = format!("cd tests && {} RUST_TEST_THREADS=1 '{}'", variables(), executable.display());
         let code = guest.run_telling(&line, |piece| {
             text.extend_from_slice(piece);
             Ok(())
@@ -47,6 +48,12 @@ pub(super) fn run(guest: &Guest, tests: &[String]) -> Result<ExitCode> {
     }
     println!("{table}");
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What the tests' own variables are here, for a shell there.
+fn variables() -> String {
+    let ours = env::vars().filter(|(name, _)| name.starts_with("FASTBRIDGE_"));
+    ours.map(|(name, value)| format!("{name}={}", quoted(&[value]))).collect::<Vec<_>>().join(" ")
 }
 
 /// Name of a test file to its executable, built here.
