@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod dataplane;
 pub mod desired;
+pub mod mac;
 pub mod manager;
 pub mod metrics;
 pub mod plan;

@@ -9,7 +9,7 @@ use std::{
 
 use tracing::{error, info, warn};
 
-use super::{ManagerError, inputs::Inputs, remarks};
+use super::{ManagerError, inputs::Inputs, memory::Memory, remarks};
 use crate::{
     clock::monotonic_ns,
     dataplane::{DataplaneError, executor::Executor},
@@ -56,6 +56,7 @@ pub(super) struct Manager {
     /// Source addresses in no zone, as of the last sweep.
     pub(super) zoneless: remarks::Seen,
     pub(super) refreshed_ns: u64,
+    pub(super) memory: Memory,
 }
 
 impl Manager {
@@ -83,6 +84,7 @@ impl Manager {
             remarked: Vec::new(),
             zoneless: remarks::Seen::new(),
             refreshed_ns: monotonic_ns(),
+            memory: Memory::default(),
         };
         if let Err(error) = manager.first_round(inputs) {
             manager.executor.give_up()?;

@@ -6,7 +6,6 @@
 
 mod check;
 mod diagnostic;
-mod mac;
 pub mod model;
 mod raw;
 #[cfg(test)]

@@ -41,17 +41,38 @@ impl Ovs {
         std::fs::create_dir(&run_dir).map_err(|e| Error::io(format!("cannot create {}", run_dir.display()), e))?;
         let mut ovs = Self { vswitchd: None, server: None, run_dir };
         run::run(Command::new(run::find_tool("ovsdb-tool")?).arg("create").arg(ovs.file("conf.db")).arg(SCHEMA), None)?;
-        let db = ovs.db();
-        ovs.server =
-            Some(ovs.daemon(host, "ovsdb-server", "db", &[&ovs.file("conf.db"), &format!("--remote=p{db}")])?);
-        wait_until("ovsdb-server opens its socket", START_LIMIT, || ovs.run_dir.join("db.sock").exists())?;
+        ovs.start_server(host)?;
         ovs.vsctl(&["--no-wait", "init"])?;
-        // The kernel datapath is out of bounds: it would be shared with the initial namespace's switch.
-        ovs.vswitchd = Some(ovs.daemon(host, "ovs-vswitchd", "vs", &[&db, "--disable-system"])?);
-        wait_until("ovs-vswitchd opens its socket", START_LIMIT, || ovs.run_dir.join("vs.ctl").exists())?;
+        ovs.start_vswitchd(host)?;
         let (dp, mac) = ("datapath_type=netdev", format!("other-config:hwaddr=\"{}\"", format_mac(BRIDGE_MAC)));
         ovs.vsctl(&["add-br", bridge, "--", "set", "bridge", bridge, dp, &mac])?;
         Ok(ovs)
+    }
+
+    /// Starts ovsdb-server on the database that is there.
+    pub fn start_server(&mut self, host: &Netns) -> Result<()> {
+        let remote = format!("--remote=p{}", self.db());
+        self.server = Some(self.daemon(host, "ovsdb-server", "db", &[&self.file("conf.db"), &remote])?);
+        wait_until("ovsdb-server opens its socket", START_LIMIT, || self.vsctl(&["--no-wait", "show"]).is_ok())
+    }
+
+    /// Starts ovs-vswitchd.
+    pub fn start_vswitchd(&mut self, host: &Netns) -> Result<()> {
+        // The kernel datapath is out of bounds: it would be shared with the initial namespace's switch.
+        let daemon = self.daemon(host, "ovs-vswitchd", "vs", &[&self.db(), "--disable-system"])?;
+        let control = self.run_dir.join(format!("ovs-vswitchd.{}.ctl", daemon.0.id()));
+        self.vswitchd = Some(daemon);
+        wait_until("ovs-vswitchd opens its socket", START_LIMIT, || control.exists())
+    }
+
+    /// Kills ovsdb-server, as a crash would.
+    pub fn kill_server(&mut self) {
+        self.server = None;
+    }
+
+    /// Kills ovs-vswitchd, as a crash would.
+    pub fn kill_vswitchd(&mut self) {
+        self.vswitchd = None;
     }
 
     /// The directory with `db.sock`: what `OVS_RUNDIR` names.
@@ -69,7 +90,7 @@ impl Ovs {
     /// Runs `ovs-appctl` against this ovs-vswitchd; its stdout.
     pub fn appctl(&self, method: &str, args: &[&str]) -> Result<String> {
         let mut command = Command::new(run::find_tool("ovs-appctl")?);
-        run::run(command.args(["--timeout=10", "-t"]).arg(self.file("vs.ctl")).arg(method).args(args), None)
+        run::run(command.env("OVS_RUNDIR", &self.run_dir).arg("--timeout=10").arg(method).args(args), None)
     }
 
     /// Runs `ovs-ofctl` against a bridge of this switch; its stdout.
@@ -114,7 +135,7 @@ impl Ovs {
         for variable in ["OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR"] {
             command.env(variable, &self.run_dir);
         }
-        command.args(args).arg(format!("--unixctl={}", self.file(&format!("{short}.ctl"))));
+        command.args(args).arg(format!("--pidfile={}", self.file(&format!("{tool}.pid"))));
         command.arg(format!("--log-file={}", self.file(&format!("{short}.log")))).arg("-vconsole:off");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         // Of a process group of their own: Ctrl-C is for the lab's owner, who ends them in order, and a kept lab's outlive its terminal.

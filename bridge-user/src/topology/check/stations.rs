@@ -9,9 +9,10 @@ use globset::GlobSet;
 use toml::Spanned;
 
 use super::super::model::{StationEntry, Zone};
-use super::super::{diagnostic::Report, mac, raw};
+use super::super::{diagnostic::Report, raw};
 use super::ports::Ports;
 use super::{bad_interface_name, required};
+use crate::mac;
 
 /// One `[[station]]`, with places for later reports.
 pub(super) struct CheckedStation {
