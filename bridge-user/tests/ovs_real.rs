@@ -3,131 +3,19 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/ovs.rs"]
+mod ovs;
 mod support;
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bridge_user::source::openflow::{OpenFlow, OpenFlowError};
+use bridge_user::source::openflow::{OpenFlow, OpenFlowError, Refresh};
 use bridge_user::source::ovsdb::{Health, OvsdbState, OvsdbWatch};
+use bridge_user::source::unixctl::{Unixctl, UnixctlError};
 use bridge_user::source::{OvsBridge, OvsInterface, PortVlan};
-use support::{Netns, run};
+use ovs::{Ovs, start_server};
 
 const MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x21];
-
-/// A daemon in the foreground, killed by its process id.
-struct Daemon(Child);
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Open vSwitch with a bridge br0 in a namespace and a directory of its own.
-struct Ovs {
-    server: Mutex<Option<Daemon>>,
-    _vswitchd: Daemon,
-    directory: tempfile::TempDir,
-    ns: Netns,
-}
-
-impl Ovs {
-    fn start() -> Self {
-        let (ns, directory) = (Netns::new(), tempfile::tempdir().unwrap());
-        run("ovsdb-tool", &["create", &path(&directory, "conf.db"), "/usr/share/openvswitch/vswitch.ovsschema"]);
-        let server = start_server(&ns, &directory);
-        let remote = format!("unix:{}", path(&directory, "db.sock"));
-        run("ovs-vsctl", &[&format!("--db={remote}"), "--no-wait", "init"]);
-        let control = format!("--unixctl={}", path(&directory, "vswitchd.ctl"));
-        let vswitchd = daemon(&ns, &directory, "ovs-vswitchd", &[&remote, "--disable-system", &control]);
-        let this = Self { server: Mutex::new(Some(server)), _vswitchd: vswitchd, directory, ns };
-        this.vsctl("add-br br0 -- set bridge br0 datapath_type=netdev");
-        this
-    }
-
-    fn rundir(&self) -> &Path {
-        self.directory.path()
-    }
-
-    /// Waits, as ovs-vsctl does, until ovs-vswitchd has done it.
-    fn vsctl(&self, line: &str) -> String {
-        let mut args = vec![format!("--db=unix:{}", path(&self.directory, "db.sock")), "--timeout=20".into()];
-        args.extend(line.split_whitespace().map(String::from));
-        run("ovs-vsctl", &args)
-    }
-
-    fn appctl(&self, line: &str) -> String {
-        let mut args = vec!["-t".to_string(), path(&self.directory, "vswitchd.ctl")];
-        args.extend(line.split_whitespace().map(String::from));
-        run("ovs-appctl", &args)
-    }
-
-    fn ofctl(&self, line: &str) {
-        let mgmt = format!("unix:{}", path(&self.directory, "br0.mgmt"));
-        let (verb, rest) = line.split_once(' ').unwrap();
-        run("ovs-ofctl", &[verb, &mgmt, rest]);
-    }
-
-    /// A veth into br0.
-    fn add_port(&self, name: &str) {
-        self.ns.run(&format!("ip link add {name} type veth peer name {name}p"));
-        self.ns.run(&format!("ip link set {name} up"));
-        self.ns.run(&format!("ip link set {name}p up"));
-        self.vsctl(&format!("add-port br0 {name}"));
-    }
-
-    /// (OpenFlow port, age in seconds) of the station's entry.
-    fn age(&self) -> Option<(u16, u64)> {
-        let shown = self.appctl("fdb/show br0");
-        let row = shown.lines().find(|line| line.contains("02:00:00:00:00:21"))?;
-        let words: Vec<_> = row.split_whitespace().collect();
-        Some((words[0].parse().unwrap(), words[3].parse().unwrap()))
-    }
-}
-
-fn path(directory: &tempfile::TempDir, name: &str) -> String {
-    directory.path().join(name).to_str().unwrap().into()
-}
-
-fn start_server(ns: &Netns, directory: &tempfile::TempDir) -> Daemon {
-    let socket: PathBuf = path(directory, "db.sock").into();
-    let _ = std::fs::remove_file(&socket);
-    let args = [
-        path(directory, "conf.db"),
-        format!("--remote=punix:{}", socket.display()),
-        format!("--unixctl={}", path(directory, "server.ctl")),
-    ];
-    let server = daemon(ns, directory, "ovsdb-server", &args.each_ref().map(String::as_str));
-    let started = Instant::now();
-    while !socket.exists() {
-        assert!(started.elapsed() < Duration::from_secs(10), "ovsdb-server does not come up");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    server
-}
-
-/// nsenter becomes the program, so that the child's process id is the daemon's.
-fn daemon(ns: &Netns, directory: &tempfile::TempDir, program: &str, args: &[&str]) -> Daemon {
-    let log = std::fs::File::create(directory.path().join(format!("{program}.log"))).unwrap();
-    let child = Command::new("nsenter")
-        .arg(format!("--net=/var/run/netns/{}", ns.0))
-        .arg(program)
-        .args(args)
-        .env("OVS_RUNDIR", directory.path())
-        .env("OVS_DBDIR", directory.path())
-        .stdin(Stdio::null())
-        .stderr(log)
-        .spawn();
-    Daemon(
-        child.unwrap_or_else(|e| {
-            panic!("{program} cannot be started ({e}); this test needs root and openvswitch-switch")
-        }),
-    )
-}
 
 /// Waits for a state; fails with the last one seen.
 async fn until(watch: &mut OvsdbWatch, wanted: impl Fn(&OvsdbState) -> bool) -> OvsdbState {
@@ -248,10 +136,11 @@ fn a_refresh_resets_the_age_and_an_unknown_port_is_refused() {
         ovs.add_port(port);
     }
     let ofport: u16 = ovs.vsctl("get interface v0 ofport").trim().parse().unwrap();
+    let station = Refresh { ofport, mac: MAC, tag: None };
     ovs.ns.block_on(async || {
         let mut switch = OpenFlow::connect(ovs.rundir(), "br0").await.unwrap();
         // The first one teaches the bridge, as the station itself would.
-        switch.refresh(&[(ofport, MAC)]).await.unwrap();
+        switch.refresh(&[station]).await.unwrap();
         assert_eq!(ovs.age().unwrap().0, ofport);
         tokio::time::sleep(Duration::from_millis(4200)).await;
         let old = ovs.age().unwrap();
@@ -260,18 +149,19 @@ fn a_refresh_resets_the_age_and_an_unknown_port_is_refused() {
             ovs.ns.run("cat /proc/net/dev").lines().find(|l| l.trim().starts_with(device)).map(String::from)
         };
         let before = received("v1p:");
-        switch.refresh(&[(ofport, MAC)]).await.unwrap();
+        switch.refresh(&[station]).await.unwrap();
         let young = ovs.age().unwrap();
         assert!(young.0 == ofport && young.1 <= 1, "{young:?}");
         assert_eq!(received("v1p:"), before, "while the bridge has the entry the frame goes nowhere");
 
-        let many: Vec<_> = (0..1000_u16).map(|n| (ofport, [2, 1, 0, 0, (n >> 8) as u8, n as u8])).collect();
+        let many: Vec<_> =
+            (0..1000_u16).map(|n| Refresh { mac: [2, 1, 0, 0, (n >> 8) as u8, n as u8], ..station }).collect();
         switch.refresh(&many).await.unwrap();
         assert_eq!(ovs.appctl("fdb/show br0").matches("02:01:00:00:").count(), 1000);
 
-        let refused = switch.refresh(&[(0xff00, MAC)]).await;
+        let refused = switch.refresh(&[Refresh { ofport: 0xff00, ..station }]).await;
         assert!(matches!(refused, Err(OpenFlowError::Refused { .. })), "{refused:?}");
-        switch.refresh(&[(ofport, MAC)]).await.unwrap();
+        switch.refresh(&[station]).await.unwrap();
         assert!(matches!(OpenFlow::connect(ovs.rundir(), "br9").await, Err(OpenFlowError::Connect { .. })));
         ovs.vsctl("set bridge br0 protocols=OpenFlow13");
         let outcome = OpenFlow::connect(ovs.rundir(), "br0").await.map(|_| ());
@@ -303,5 +193,56 @@ fn only_the_one_normal_flow_counts_as_such() {
         assert!(!switch.only_normal_flow().await.unwrap(), "two of them");
         ovs.ofctl("del-flows table=3");
         assert!(switch.only_normal_flow().await.unwrap());
+    });
+}
+
+#[test]
+fn the_fdb_is_read_as_ovs_vswitchd_shows_it_and_losses_are_told_from_ageing() {
+    let ovs = Ovs::start();
+    ovs.ns.run("sysctl -qw net.ipv6.conf.default.disable_ipv6=1");
+    for port in ["v0", "v1"] {
+        ovs.add_port(port);
+    }
+    ovs.vsctl("set port v1 vlan_mode=native-untagged tag=20");
+    let number = |port: &str| ovs.vsctl(&format!("get interface {port} ofport")).trim().parse::<u16>().unwrap();
+    let [v0, v1] = ["v0", "v1"].map(number);
+    ovs.ns.block_on(async || {
+        let mut switch = OpenFlow::connect(ovs.rundir(), "br0").await.unwrap();
+        let mut control = Unixctl::connect(ovs.rundir()).await.unwrap();
+        assert_eq!(control.fdb("br0").await.unwrap(), []);
+        let start = control.fdb_stats("br0").await.unwrap();
+        // Untagged, in the port's VLAN; with a tag, in the tag's.
+        let refresh = |ofport, tag| Refresh { ofport, mac: MAC, tag };
+        switch.refresh(&[refresh(v0, None), refresh(v0, Some(10)), refresh(v1, None)]).await.unwrap();
+        let mut found = control.fdb("br0").await.unwrap();
+        found.sort_by_key(|entry| entry.vlan);
+        let places: Vec<_> = found.iter().map(|entry| (entry.ofport, entry.vlan, entry.mac)).collect();
+        assert_eq!(places, [(v0, 0, MAC), (v0, 10, MAC), (v1, 20, MAC)]);
+        assert!(found.iter().all(|entry| entry.age.is_some_and(|age| age <= 2)), "{found:?}");
+        let learned = control.fdb_stats("br0").await.unwrap();
+        assert!((learned.current, learned.learned) == (3, 3) && !learned.lost_since(&start), "{learned:?}");
+        ovs.appctl("fdb/add br0 v1 30 02:00:00:00:00:99");
+        let fixed = control.fdb_stats("br0").await.unwrap();
+        assert!(fixed.fixed == 1 && !fixed.lost_since(&learned), "{fixed:?}");
+        assert!(control.fdb("br0").await.unwrap().iter().any(|entry| entry.age.is_none() && entry.vlan == 30));
+        // A station elsewhere.
+        switch.refresh(&[refresh(v1, Some(10))]).await.unwrap();
+        let moved = control.fdb_stats("br0").await.unwrap();
+        assert!(moved.moved == 1 && moved.lost_since(&fixed), "{moved:?}");
+        ovs.appctl("fdb/flush br0");
+        let flushed = control.fdb_stats("br0").await.unwrap();
+        assert!(flushed.lost_since(&moved), "{flushed:?}");
+        assert_eq!(control.fdb("br0").await.unwrap().len(), 1, "what was entered by hand stays");
+        switch.refresh(&[refresh(v0, None)]).await.unwrap();
+        let before = control.fdb_stats("br0").await.unwrap();
+        ovs.vsctl("del-port br0 v0");
+        let gone = control.fdb_stats("br0").await.unwrap();
+        assert!(gone.lost_since(&before), "with its port: {before:?} {gone:?}");
+        let refused = control.fdb("br9").await;
+        assert!(
+            matches!(&refused, Err(UnixctlError::Refused { error, .. }) if error.contains("no such bridge")),
+            "{refused:?}"
+        );
+        assert_eq!(control.fdb("br0").await.unwrap().len(), 1, "the connection outlives a refusal");
     });
 }

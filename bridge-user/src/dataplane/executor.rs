@@ -3,11 +3,14 @@
 //! The mirror is read from the maps once, at the start; after that only this executor changes what it mirrors, and
 //! links are asked each time whether they still sit on their interface.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
 
 use aya::Ebpf;
 use bridge_common::abi::{
-    Control, NO_PORT, PORT_MEMBER, Port,
+    Control, NO_PORT, PORT_MEMBER, Port, StationKey,
     maps::{self, Limits},
 };
 
@@ -137,6 +140,30 @@ impl Executor {
         // 32 bits count; 0 would mean that nothing may be remembered.
         self.epoch = self.epoch % u64::from(u32::MAX) + 1;
         self.maps.set_control(Control::Epoch, self.epoch)
+    }
+
+    /// Forgets the learned stations (all, or those of `among`) for which `gone` holds, given the ifindex of their port; how many.
+    ///
+    /// # Errors
+    /// [`DataplaneError::Map`].
+    pub fn forget_stations(
+        &mut self,
+        among: Option<&[StationKey]>,
+        gone: impl Fn(&StationKey, u32) -> bool,
+    ) -> Result<usize, DataplaneError> {
+        let at: HashMap<u16, u32> = self.mirror.slots.iter().map(|(ifindex, slot)| (*slot, *ifindex)).collect();
+        let mut stations = match among {
+            Some(keys) => self.maps.some_stations(keys),
+            None => self.maps.stations()?,
+        };
+        stations.retain(|(key, station)| {
+            station.is_learned() && at.get(&station.port).is_some_and(|ifindex| gone(key, *ifindex))
+        });
+        let gone = self.maps.forget(stations)?;
+        if gone > 0 {
+            self.raise_epoch()?;
+        }
+        Ok(gone)
     }
 
     /// Once the dataplane is as desired: links of an older build, and maps of another ABI, go.

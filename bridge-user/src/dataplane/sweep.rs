@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use bridge_common::abi::{Station, StationKey, Usage, maps};
+use bridge_common::abi::{Station, StationKey, maps};
 
 use super::{
     Pod,
@@ -16,8 +16,8 @@ use super::{
 /// A station's age that the slow path should be told of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// Its MAC.
-    pub mac: [u8; 6],
+    /// Its MAC and VLAN.
+    pub station: StationKey,
     /// Its port's slot.
     pub slot: u16,
     /// When it was last seen.
@@ -44,39 +44,51 @@ impl Maps {
     /// [`DataplaneError::Map`]; what was removed until then is accounted for.
     pub fn sweep(&mut self, now_ns: u64, ageing_ns: u64) -> Result<Sweep, DataplaneError> {
         let mut sweep = Sweep::default();
-        let mut freed: BTreeMap<u16, Usage> = BTreeMap::new();
-        for (key, station) in self.stations()? {
-            if station.is_learned() && now_ns.saturating_sub(station.seen_ns) >= ageing_ns {
-                if self.fdb.remove(&Pod(key)).is_ok() {
-                    freed.entry(station.port).or_default().stations += 1;
-                    sweep.aged += 1;
-                }
-            } else if let Some(seen) = seen(&key, &station) {
-                sweep.seen.push(seen);
-            }
-        }
+        let aged = |(_, station): &(StationKey, Station)| {
+            station.is_learned() && now_ns.saturating_sub(station.seen_ns) >= ageing_ns
+        };
+        let (aged, alive): (Vec<_>, Vec<_>) = self.stations()?.into_iter().partition(aged);
+        sweep.aged = self.forget(aged)?;
+        sweep.seen = alive.iter().filter_map(seen).collect();
+        let mut freed: BTreeMap<u16, u64> = BTreeMap::new();
         for (key, flow) in self.flows()? {
             if flow.is_live(key.proto, now_ns) {
                 sweep.flows += 1;
             } else if self.flows.remove(&Pod(key)).is_ok() {
-                freed.entry(flow.port).or_default().flows += 1;
+                *freed.entry(flow.port).or_default() += 1;
                 sweep.idle += 1;
             }
         }
-        for (slot, usage) in freed {
-            self.give_back(slot, usage.stations, usage.flows)?;
+        for (slot, flows) in freed {
+            self.give_back(slot, 0, flows)?;
         }
         Ok(sweep)
     }
 
+    /// Forgets these stations, learned ones all; how many of them were still there.
+    pub(super) fn forget(&mut self, stations: Vec<(StationKey, Station)>) -> Result<usize, DataplaneError> {
+        let mut gone: BTreeMap<u16, u64> = BTreeMap::new();
+        for (key, station) in stations {
+            if self.fdb.remove(&Pod(key)).is_ok() {
+                *gone.entry(station.port).or_default() += 1;
+            }
+        }
+        for (slot, stations) in &gone {
+            self.give_back(*slot, *stations, 0)?;
+        }
+        Ok(gone.values().sum::<u64>() as usize)
+    }
+
     /// Forgets the learned stations of a port.
     pub(super) fn purge_stations(&mut self, slot: u16) -> Result<(), DataplaneError> {
-        let learned = |(_, station): &(StationKey, Station)| station.is_learned() && station.port == slot;
-        let mut gone = 0;
-        for (key, _) in self.stations()?.into_iter().filter(learned) {
-            gone += u64::from(self.fdb.remove(&Pod(key)).is_ok());
-        }
-        self.give_back(slot, gone, 0)
+        let of_port = |(_, station): &(StationKey, Station)| station.is_learned() && station.port == slot;
+        let stations = self.stations()?.into_iter().filter(of_port).collect();
+        self.forget(stations).map(drop)
+    }
+
+    /// Those of these stations that are there.
+    pub(super) fn some_stations(&self, keys: &[StationKey]) -> Vec<(StationKey, Station)> {
+        keys.iter().filter_map(|key| Some((*key, self.fdb.get(&Pod(*key), 0).ok()?.0))).collect()
     }
 
     /// Removes what was learned of a MAC in VLANs at other ports than this one.
@@ -113,7 +125,7 @@ impl Maps {
     }
 }
 
-fn seen(key: &StationKey, station: &Station) -> Option<Seen> {
-    let ours = station.port != bridge_common::abi::NO_PORT && station.seen_ns != 0 && key.vlan == 0;
-    ours.then_some(Seen { mac: key.mac, slot: station.port, seen_ns: station.seen_ns })
+fn seen((key, station): &(StationKey, Station)) -> Option<Seen> {
+    let ours = station.port != bridge_common::abi::NO_PORT && station.seen_ns != 0;
+    ours.then_some(Seen { station: *key, slot: station.port, seen_ns: station.seen_ns })
 }

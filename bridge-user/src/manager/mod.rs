@@ -7,6 +7,7 @@ mod error;
 mod file;
 mod guests;
 mod inputs;
+mod memory;
 mod noting;
 mod remarks;
 mod round;
@@ -103,12 +104,16 @@ async fn turn(
             },
             news = inputs.changed() => match news {
                 News::Host(change) => take_up(manager, inputs, change).await?,
-                News::Told => manager.round(inputs),
+                News::Told => {
+                    manager.memory.doubt();
+                    manager.round(inputs);
+                }
             },
             () = watch.changed() => reload(manager, inputs, load(watch.path(), libvirt), "the file changed"),
             _ = beat.tick() => {
                 // Not everything that matters has an event: sysctls have none.
                 look(manager, inputs).await;
+                manager.follow(inputs).await;
                 if Instant::now() >= sweep_at {
                     sweep_at = Instant::now() + SWEEP.min(manager.refresh_period());
                     manager.sweep(inputs).await;

@@ -9,7 +9,7 @@ use std::{
 
 use tracing::{error, info, warn};
 
-use super::{ManagerError, guests::Told, inputs::Inputs, remarks};
+use super::{ManagerError, guests::Told, inputs::Inputs, memory::Memory, remarks};
 use crate::{
     clock::monotonic_ns,
     dataplane::{DataplaneError, executor::Executor},
@@ -58,6 +58,7 @@ pub(super) struct Manager {
     /// Source addresses in no zone, as of the last sweep.
     pub(super) zoneless: remarks::Seen,
     pub(super) refreshed_ns: u64,
+    pub(super) memory: Memory,
 }
 
 impl Manager {
@@ -86,6 +87,7 @@ impl Manager {
             remarked: Vec::new(),
             zoneless: remarks::Seen::new(),
             refreshed_ns: monotonic_ns(),
+            memory: Memory::default(),
         };
         if let Err(error) = manager.first_round(inputs) {
             manager.executor.give_up()?;

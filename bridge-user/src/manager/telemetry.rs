@@ -3,16 +3,17 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use bridge_common::abi::StationKey;
 use tokio::{sync::watch, task::JoinHandle};
 use tracing::{error, warn};
 
-use super::{ManagerError, inputs::Inputs, remarks::Seen as Zoneless, round::Manager};
+use super::{ManagerError, inputs::Inputs, memory, remarks::Seen as Zoneless, round::Manager};
 use crate::{
     clock::monotonic_ns,
     dataplane::{DataplaneError, sweep::Seen},
     desired::SlowPathKind,
     metrics::{Server, Snapshot},
-    source::openflow::OpenFlow,
+    source::openflow::{OpenFlow, Refresh},
     telemetry::Reader,
     topology::model::Topology,
 };
@@ -109,22 +110,27 @@ impl Manager {
         ports.filter_map(|(ifindex, port)| Some((*slots.get(ifindex)?, (*ifindex, port.name.clone())))).collect()
     }
 
-    async fn refresh(&self, inputs: &Inputs, fresh: &[Seen]) -> Result<(), String> {
+    /// Shows the slow path those of these stations that it has where we have them: another one it would flood for, or move here.
+    async fn refresh(&mut self, inputs: &Inputs, fresh: &[Seen]) -> Result<(), String> {
+        if fresh.is_empty() {
+            return Ok(());
+        }
         let names = self.port_names();
-        let at = fresh.iter().filter_map(|seen| Some((seen.mac, names.get(&seen.slot)?)));
+        let at = fresh.iter().filter_map(|seen| Some((seen.station, names.get(&seen.slot)?.0)));
         if self.desired.slow_path == SlowPathKind::Linux {
-            for (mac, (ifindex, _)) in at {
-                inputs.netlink.refresh_linux(*ifindex, mac).await.map_err(|error| error.to_string())?;
+            for (station, ifindex) in at {
+                inputs.netlink.refresh_linux(ifindex, station).await.map_err(|error| error.to_string())?;
             }
             return Ok(());
         }
-        let bridge = inputs.ovs_snapshot.as_ref().and_then(|snapshot| snapshot.bridge.as_ref());
-        let numbers: BTreeMap<&str, u16> = bridge
-            .iter()
-            .flat_map(|bridge| &bridge.interfaces)
-            .filter_map(|interface| Some((interface.name.as_str(), interface.ofport?)))
-            .collect();
-        let entries: Vec<_> = at.filter_map(|(mac, (_, name))| Some((*numbers.get(name.as_str())?, mac))).collect();
+        let has = self.agree_with_ovs(inputs).await.map_err(|error| error.to_string())?;
+        let ports = memory::interfaces(inputs);
+        let refresh = |(station, ifindex): (StationKey, u32)| {
+            let port = ports.get(&ifindex).filter(|_| has.get(&station) == Some(&ifindex))?;
+            let tag = port.vlan.tags(station.vlan).then_some(station.vlan);
+            Some(Refresh { ofport: port.ofport?, mac: station.mac, tag })
+        };
+        let entries: Vec<_> = at.filter_map(refresh).collect();
         if entries.is_empty() {
             return Ok(());
         }

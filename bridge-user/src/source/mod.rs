@@ -6,14 +6,20 @@ pub mod netlink;
 pub mod openflow;
 pub mod ovsdb;
 pub mod told;
+pub mod unixctl;
 mod vlan;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
 };
 
+use bridge_common::abi::StationKey;
+
 pub use vlan::{Carries, PortVlan};
+
+/// Where a slow path's own FDB has each station: the port's ifindex, or another number where it is no interface.
+pub type SlowFdb = HashMap<StationKey, u32>;
 
 /// What netlink shows of the manager's network namespace, in one consistent look.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -199,6 +199,11 @@ impl Lab {
         self.ovs.as_ref()
     }
 
+    /// Its daemons, to be killed and started again in the host's namespace.
+    pub fn daemons(&mut self) -> Option<(&mut Ovs, &Netns)> {
+        self.ovs.as_mut().map(|ovs| (ovs, &self.host))
+    }
+
     /// `fb<pid>-<n>`: what all names of this lab begin with.
     #[must_use]
     pub fn prefix(&self) -> &str {

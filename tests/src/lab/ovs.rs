@@ -22,6 +22,8 @@ pub struct Ovs {
     vswitchd: Option<Daemon>,
     server: Option<Daemon>,
     run_dir: PathBuf,
+    /// With the kernel's datapath.
+    system: bool,
 }
 
 impl Ovs {
@@ -29,23 +31,43 @@ impl Ovs {
     pub(super) fn start(host: &Netns, prefix: &str, bridge: &str, kind: SlowPath) -> Result<Self> {
         let run_dir = Path::new(sweep::RUN_DIR).join(format!("{prefix}-ovs"));
         std::fs::create_dir(&run_dir).map_err(|e| Error::io(format!("cannot create {}", run_dir.display()), e))?;
-        let mut ovs = Self { vswitchd: None, server: None, run_dir };
+        let mut ovs = Self { vswitchd: None, server: None, run_dir, system: kind == SlowPath::OvsKernel };
         run::run(Command::new(run::find_tool("ovsdb-tool")?).arg("create").arg(ovs.file("conf.db")).arg(SCHEMA), None)?;
-        let db = ovs.db();
-        ovs.server =
-            Some(ovs.daemon(host, "ovsdb-server", "db", &[&ovs.file("conf.db"), &format!("--remote=p{db}")])?);
-        wait_until("ovsdb-server opens its socket", START_LIMIT, || ovs.run_dir.join("db.sock").exists())?;
+        ovs.start_server(host)?;
         ovs.vsctl(&["--no-wait", "init"])?;
-        // A kernel datapath belongs to its namespace; where none is wanted none shall be touched.
-        let (datapath, options) = match kind {
-            SlowPath::OvsKernel => ("datapath_type=system", &[db.as_str()][..]),
-            _ => ("datapath_type=netdev", &[db.as_str(), "--disable-system"][..]),
-        };
-        ovs.vswitchd = Some(ovs.daemon(host, "ovs-vswitchd", "vs", options)?);
-        wait_until("ovs-vswitchd opens its socket", START_LIMIT, || ovs.run_dir.join("vs.ctl").exists())?;
+        ovs.start_vswitchd(host)?;
+        let datapath = if ovs.system { "datapath_type=system" } else { "datapath_type=netdev" };
         let mac = format!("other-config:hwaddr=\"{}\"", format_mac(BRIDGE_MAC));
         ovs.vsctl(&["add-br", bridge, "--", "set", "bridge", bridge, datapath, &mac])?;
         Ok(ovs)
+    }
+
+    /// Starts ovsdb-server on the database that is there.
+    pub fn start_server(&mut self, host: &Netns) -> Result<()> {
+        let remote = format!("--remote=p{}", self.db());
+        self.server = Some(self.daemon(host, "ovsdb-server", "db", &[&self.file("conf.db"), &remote])?);
+        wait_until("ovsdb-server opens its socket", START_LIMIT, || self.vsctl(&["--no-wait", "show"]).is_ok())
+    }
+
+    /// Starts ovs-vswitchd.
+    pub fn start_vswitchd(&mut self, host: &Netns) -> Result<()> {
+        // A kernel datapath belongs to its namespace; where none is wanted none shall be touched.
+        let db = self.db();
+        let options = if self.system { &[db.as_str()][..] } else { &[db.as_str(), "--disable-system"][..] };
+        let daemon = self.daemon(host, "ovs-vswitchd", "vs", options)?;
+        let control = self.run_dir.join(format!("ovs-vswitchd.{}.ctl", daemon.0.id()));
+        self.vswitchd = Some(daemon);
+        wait_until("ovs-vswitchd opens its socket", START_LIMIT, || control.exists())
+    }
+
+    /// Kills ovsdb-server, as a crash would.
+    pub fn kill_server(&mut self) {
+        self.server = None;
+    }
+
+    /// Kills ovs-vswitchd, as a crash would.
+    pub fn kill_vswitchd(&mut self) {
+        self.vswitchd = None;
     }
 
     /// The directory with `db.sock`: what `OVS_RUNDIR` names.
@@ -63,7 +85,7 @@ impl Ovs {
     /// Runs `ovs-appctl` against this ovs-vswitchd; its stdout.
     pub fn appctl(&self, method: &str, args: &[&str]) -> Result<String> {
         let mut command = Command::new(run::find_tool("ovs-appctl")?);
-        run::run(command.args(["--timeout=10", "-t"]).arg(self.file("vs.ctl")).arg(method).args(args), None)
+        run::run(command.env("OVS_RUNDIR", &self.run_dir).arg("--timeout=10").arg(method).args(args), None)
     }
 
     /// Runs `ovs-ofctl` against a bridge of this switch; its stdout.
@@ -108,7 +130,7 @@ impl Ovs {
         for variable in ["OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR"] {
             command.env(variable, &self.run_dir);
         }
-        command.args(args).arg(format!("--unixctl={}", self.file(&format!("{short}.ctl"))));
+        command.args(args).arg(format!("--pidfile={}", self.file(&format!("{tool}.pid"))));
         command.arg(format!("--log-file={}", self.file(&format!("{short}.log")))).arg("-vconsole:off");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         // Of a process group of their own: Ctrl-C is for the lab's owner, who ends them in order, and a kept lab's outlive its terminal.

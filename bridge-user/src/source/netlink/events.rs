@@ -9,6 +9,7 @@ use rtnetlink::MulticastGroup;
 
 use super::NetlinkError;
 use super::channel::{Pump, Unsolicited, listen};
+use super::fdb::{News, StationNews};
 use super::features::DeviceMessage;
 
 /// What happened.
@@ -29,16 +30,21 @@ const GROUPS: [u32; 3] =
 /// Open sockets and what was read from them but not yet told.
 pub(super) struct Events {
     route: Unsolicited<RouteNetlinkMessage>,
+    /// On a socket of their own: thousands at once must not push out the others. None of them is a change to look at.
+    stations: Unsolicited<RouteNetlinkMessage>,
     features: Option<Unsolicited<DeviceMessage>>,
     pumps: Vec<Pump>,
     waiting: Waiting,
+    news: News,
 }
 
 impl Events {
-    /// Listens to links and addresses.
+    /// Listens to links, addresses and stations of bridges.
     pub(super) fn open() -> Result<Self, NetlinkError> {
         let (pump, route) = listen(netlink_sys::protocols::NETLINK_ROUTE, &GROUPS)?;
-        Ok(Self { route, features: None, pumps: vec![pump], waiting: Waiting::default() })
+        let (of_stations, stations) = listen(netlink_sys::protocols::NETLINK_ROUTE, &[MulticastGroup::Neigh as u32])?;
+        let pumps = vec![pump, of_stations];
+        Ok(Self { route, stations, features: None, pumps, waiting: Waiting::default(), news: News::default() })
     }
 
     /// Listens to the netdev family's group of this number too.
@@ -47,6 +53,12 @@ impl Events {
         self.features = Some(features);
         self.pumps.push(pump);
         Ok(())
+    }
+
+    /// What became of stations since the last call; `None`: some of it was lost.
+    pub(super) fn stations(&mut self) -> Option<Vec<StationNews>> {
+        self.drain();
+        self.news.take()
     }
 
     /// Waits for the next change. Cancel-safe.
@@ -59,6 +71,10 @@ impl Events {
             let change = tokio::select! {
                 message = self.route.next() => of_route(&message.ok_or(NetlinkError::Closed)?.0),
                 message = next_feature(&mut self.features) => of_feature(&message.ok_or(NetlinkError::Closed)?),
+                message = self.stations.next() => {
+                    self.news.hear(&message.ok_or(NetlinkError::Closed)?.0);
+                    continue;
+                }
             };
             self.waiting.add(change);
         }
@@ -66,6 +82,9 @@ impl Events {
 
     /// Takes in what is there already, so that a burst is told once and a removal does not stand behind it. A closed stream is left to `next`.
     fn drain(&mut self) {
+        while let Some(Some((message, _))) = self.stations.next().now_or_never() {
+            self.news.hear(&message);
+        }
         while let Some(Some((message, _))) = self.route.next().now_or_never() {
             self.waiting.add(of_route(&message));
         }

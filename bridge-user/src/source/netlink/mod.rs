@@ -11,6 +11,7 @@ mod address;
 mod channel;
 mod disciplines;
 mod events;
+mod fdb;
 mod features;
 mod link;
 mod nftables;
@@ -25,9 +26,11 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use self::channel::Channel;
 pub use self::events::Change;
 use self::events::Events;
+pub use self::fdb::StationNews;
 use self::features::Features;
 use self::raw::Raw;
-use super::{HostSnapshot, Others};
+use super::{HostSnapshot, Others, SlowFdb};
+use bridge_common::abi::StationKey;
 
 /// How often an inconsistent look is repeated before it is an error.
 const LOOKS: u32 = 10;
@@ -146,11 +149,21 @@ impl Netlink {
         self.events.next().await
     }
 
-    /// Makes the Linux bridge's entry for `mac` on its port `ifindex` young again (untagged; net/bridge/br_fdb.c `__br_fdb_add`, `NTF_USE`). It
+    /// What became of the stations of Linux bridges since the last call, in order; `None`: some of it was lost, or this is the first call.
+    pub fn stations(&mut self) -> Option<Vec<StationNews>> {
+        self.events.stations()
+    }
+
+    /// Where the Linux bridge with this index has each station.
+    pub async fn fdb(&self, bridge: u32) -> Result<SlowFdb, NetlinkError> {
+        fdb::whole(&self.route, bridge).await
+    }
+
+    /// Makes the Linux bridge's entry for a station on its port `ifindex` young again (net/bridge/br_fdb.c `__br_fdb_add`, `NTF_USE`). It
     /// stays dynamic and ages as before, but as if the station had just sent: without an entry the bridge makes one, and an entry on
     /// another port moves here. So call it only for stations seen on this port since the last call. The port must be in state learning or
     /// forwarding with `learning` on, else the kernel does nothing and says nothing.
-    pub async fn refresh_linux(&self, ifindex: u32, mac: [u8; 6]) -> Result<(), NetlinkError> {
+    pub async fn refresh_linux(&self, ifindex: u32, station: StationKey) -> Result<(), NetlinkError> {
         let mut message = NeighbourMessage::default();
         message.header.family = AddressFamily::Bridge;
         message.header.ifindex = ifindex;
@@ -158,7 +171,10 @@ impl Netlink {
         message.header.state = NeighbourState::Reachable;
         // NTF_MASTER: rtnl_fdb_add asks the port's bridge only if it is set or no flag is.
         message.header.flags = NeighbourFlags::Use | NeighbourFlags::Controller;
-        message.attributes.push(NeighbourAttribute::LinkLayerAddress(mac.to_vec()));
+        message.attributes.push(NeighbourAttribute::LinkLayerAddress(station.mac.to_vec()));
+        if station.vlan != 0 {
+            message.attributes.push(NeighbourAttribute::Vlan(station.vlan));
+        }
         self.route.change(RouteNetlinkMessage::NewNeighbour(message)).await
     }
 }

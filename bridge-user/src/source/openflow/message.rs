@@ -19,6 +19,10 @@ pub(super) const BARRIER_REPLY: u8 = 19;
 const PACKET_OUT: u8 = 13;
 const STATS_REQUEST: u8 = 16;
 
+/// IEEE 802.1Q, 9.6.
+const TPID: u16 = 0x8100;
+const VID: u16 = 0x0fff;
+
 const OFPP_NORMAL: u16 = 0xfffa;
 const OFPP_NONE: u16 = 0xffff;
 const OFPST_VENDOR: u16 = 0xffff;
@@ -64,24 +68,37 @@ pub(super) fn accepts_version_1(hello: &[u8]) -> bool {
     true
 }
 
-/// Says the least that a station can say: from and to its own MAC, an ethertype of ours, padded to 60 bytes.
-pub(super) fn refresh_frame(mac: [u8; 6]) -> [u8; 60] {
-    let mut frame = [0; 60];
-    frame[..6].copy_from_slice(&mac);
-    frame[6..12].copy_from_slice(&mac);
-    frame[12..14].copy_from_slice(&REFRESH_ETHERTYPE.to_be_bytes());
+/// A station to be shown to the switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refresh {
+    /// OpenFlow port number.
+    pub ofport: u16,
+    /// The station's MAC.
+    pub mac: [u8; 6],
+    /// Its VLAN, where its port takes frames of it with a tag.
+    pub tag: Option<u16>,
+}
+
+/// Says the least that a station can say: from and to its own MAC, an ethertype of ours, padded to 60 bytes and a tag.
+fn refresh_frame(refresh: Refresh) -> Vec<u8> {
+    let mut frame = [refresh.mac, refresh.mac].concat();
+    if let Some(vid) = refresh.tag {
+        frame.extend_from_slice(&[TPID, vid & VID].map(u16::to_be_bytes).concat());
+    }
+    frame.extend_from_slice(&REFRESH_ETHERTYPE.to_be_bytes());
+    frame.resize(if refresh.tag.is_some() { 64 } else { 60 }, 0);
     frame
 }
 
-/// PACKET_OUT of the refresh frame as if it came in at `ofport`, `actions=NORMAL`.
-pub(super) fn packet_out(xid: u32, ofport: u16, mac: [u8; 6]) -> Vec<u8> {
+/// PACKET_OUT of the refresh frame as if it came in at the station's port, `actions=NORMAL`.
+pub(super) fn packet_out(xid: u32, refresh: Refresh) -> Vec<u8> {
     let mut body = vec![0xff; 4]; // buffer_id: none
-    body.extend_from_slice(&ofport.to_be_bytes());
+    body.extend_from_slice(&refresh.ofport.to_be_bytes());
     body.extend_from_slice(&8_u16.to_be_bytes()); // actions_len
     body.extend_from_slice(&[0, 0, 0, 8]); // OFPAT_OUTPUT, length
     body.extend_from_slice(&OFPP_NORMAL.to_be_bytes());
     body.extend_from_slice(&[0, 0]); // max_len
-    body.extend_from_slice(&refresh_frame(mac));
+    body.extend_from_slice(&refresh_frame(refresh));
     message(PACKET_OUT, xid, &body)
 }
 
@@ -172,11 +189,15 @@ mod tests {
 
     #[test]
     fn a_refresh_is_the_stations_own_minimal_frame() {
-        let bytes = packet_out(7, 3, [2, 0, 0, 0, 0, 1]);
+        let refresh = Refresh { ofport: 3, mac: [2, 0, 0, 0, 0, 1], tag: None };
+        let bytes = packet_out(7, refresh);
         assert_eq!(bytes.len(), 8 + 8 + 8 + 60);
         assert_eq!(bytes[..8], [1, 13, 0, 84, 0, 0, 0, 7]);
         assert_eq!(bytes[8..24], [0xff, 0xff, 0xff, 0xff, 0, 3, 0, 8, 0, 0, 0, 8, 0xff, 0xfa, 0, 0]);
         assert_eq!(bytes[24..38], [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 1, 0x88, 0xb6]);
+        let tagged = packet_out(7, Refresh { tag: Some(10), ..refresh });
+        assert_eq!(tagged[2..4], 88_u16.to_be_bytes());
+        assert_eq!(tagged[24..42], [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 1, 0x81, 0, 0, 10, 0x88, 0xb6]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
+pub use self::message::Refresh;
 use self::message::{
     BARRIER_REPLY, BARRIER_REQUEST, ECHO_REPLY, ECHO_REQUEST, ERROR, Flows, HEADER, HELLO, STATS_REPLY, VERSION,
     accepts_version_1, flows, flows_request, header, packet_out,
@@ -73,10 +74,10 @@ impl OpenFlow {
         Ok(this)
     }
 
-    /// Makes the switch see each station send once from its port: (OpenFlow port number, MAC). The entry's age starts anew; while the switch has
+    /// Makes the switch see each station send once from its port. The entry's age starts anew; while the switch has
     /// the entry on that port the frame is delivered nowhere, else it is flooded. Ends after the switch did all of them; the first error of
     /// the switch is returned, the others were done.
-    pub async fn refresh(&mut self, entries: &[(u16, [u8; 6])]) -> Result<(), OpenFlowError> {
+    pub async fn refresh(&mut self, entries: &[Refresh]) -> Result<(), OpenFlowError> {
         for batch in entries.chunks(BATCH) {
             within(self.refresh_batch(batch)).await?;
         }
@@ -103,11 +104,11 @@ impl OpenFlow {
         self.barrier(xid, xid).await
     }
 
-    async fn refresh_batch(&mut self, batch: &[(u16, [u8; 6])]) -> Result<(), OpenFlowError> {
+    async fn refresh_batch(&mut self, batch: &[Refresh]) -> Result<(), OpenFlowError> {
         let first = self.xid.wrapping_add(1);
         let mut bytes = Vec::new();
-        for &(ofport, mac) in batch {
-            bytes.extend(packet_out(self.next_xid(), ofport, mac));
+        for &refresh in batch {
+            bytes.extend(packet_out(self.next_xid(), refresh));
         }
         let last = self.next_xid();
         bytes.extend(message::message(BARRIER_REQUEST, last, &[]));
@@ -205,6 +206,8 @@ mod tests {
 
     use super::*;
 
+    const REFRESH: Refresh = Refresh { ofport: 1, mac: [2; 6], tag: None };
+
     /// Connects to a switch that answers the greeting, then sends `answer` whatever is asked, and no more.
     async fn against(answer: Vec<u8>) -> Result<OpenFlow, OpenFlowError> {
         let directory = tempfile::tempdir().unwrap();
@@ -229,7 +232,7 @@ mod tests {
     async fn the_switchs_error_surfaces() {
         let mut answer = message::message(ERROR, 2, &[0, 1, 0, 7, 1, 13]);
         answer.extend(message::message(BARRIER_REPLY, 3, &[]));
-        let refused = against(answer).await.unwrap().refresh(&[(1, [2; 6])]).await;
+        let refused = against(answer).await.unwrap().refresh(&[REFRESH]).await;
         assert!(matches!(refused, Err(OpenFlowError::Refused { kind: 1, code: 7 })), "{refused:?}");
     }
 
@@ -243,7 +246,7 @@ mod tests {
             vec![4, 21, 0, 8, 0, 0, 0, 3],
             message::message(ERROR, 3, &[0]),
         ] {
-            let outcome = against(answer.clone()).await.unwrap().refresh(&[(1, [2; 6])]).await;
+            let outcome = against(answer.clone()).await.unwrap().refresh(&[REFRESH]).await;
             assert!(outcome.is_err(), "{answer:?}");
             let outcome = against(answer.clone()).await.unwrap().only_normal_flow().await;
             assert!(outcome.is_err(), "{answer:?}");
@@ -258,6 +261,6 @@ mod tests {
         answer.extend(message::message(12, 0, &[0; 64])); // PORT_STATUS
         answer.extend(message::message(ERROR, 99, &[0, 1, 0, 7]));
         answer.extend(message::message(BARRIER_REPLY, 3, &[]));
-        against(answer).await.unwrap().refresh(&[(1, [2; 6])]).await.unwrap();
+        against(answer).await.unwrap().refresh(&[REFRESH]).await.unwrap();
     }
 }

@@ -140,6 +140,10 @@ fn tagged_denied() -> Vec<u8> {
     Eth::new(A, B).vlan(10).ipv4(&Ipv4::new(IP_OUT, IP_B).carry(&Udp::new(1, 2, b"x")))
 }
 
+fn two_tags(from: Mac) -> Vec<u8> {
+    Eth::new(B, from).tag(ethertype::VLAN, 10).tag(ethertype::VLAN, 7).payload(0x9999, &[1; 46])
+}
+
 /// The FDB is by VLAN and MAC.
 fn learning() -> Vec<Case> {
     let new = STRANGER;
@@ -168,7 +172,11 @@ fn learning() -> Vec<Case> {
         case("a priority tag teaches in the port's VLAN", PA, tagged(B, new, 0xe000), source)
             .changing([LearnedIn(10, new, 1), Used(1, 1, 0)]),
         case("a service tag teaches nothing", PB, datagram(Eth::new(A, new).tag(ethertype::QINQ, 10)), VLAN),
-        case("but it shows that a station has left", PB, datagram(Eth::new(B, A).tag(ethertype::QINQ, 10)), VLAN)
+        enters("two tags teach nothing", PB, two_tags(new), VLAN).with(vlans),
+        enters("but they show that a station has left", PB, two_tags(A), VLAN)
+            .with(vlans)
+            .changing([Forgot(A), Used(1, -1, 0)]),
+        case("so does a service tag", PB, datagram(Eth::new(B, A).tag(ethertype::QINQ, 10)), VLAN)
             .changing([Forgot(A), Used(1, -1, 0)]),
         case("to a Linux bridge it is an untagged frame", PB, datagram(Eth::new(B, A).tag(ethertype::QINQ, 7)), VLAN)
             .with(|w| {
