@@ -3,10 +3,13 @@
 //! One loop does everything, so that the heartbeat says what it should: this loop still turns. Events only mean "look
 //! again". A bad file or a failed look changes nothing.
 
+mod due;
 mod error;
 mod file;
+mod files;
 mod inputs;
 mod noting;
+mod progress;
 mod remarks;
 mod round;
 mod telemetry;
@@ -29,7 +32,7 @@ use crate::{
     topology::{self, model::OnExit},
 };
 
-/// The heartbeat, and the look at what tells of no change: filters, qdiscs, flows, sysctls, links that are no longer ours. What we must
+/// The heartbeat, and the glance at what tells of no change: programs, chains, flows, sysctls, links that are no longer ours. What we must
 /// yield to is seen within a second.
 const BEAT: Duration = Duration::from_millis(500);
 /// Housekeeping of stations and flows; more often where the slow path forgets sooner.
@@ -50,6 +53,7 @@ pub fn run(pins: &Path, topology: &Path) -> Result<(), ManagerError> {
     for warning in &parsed.warnings {
         warn!("{warning}");
     }
+    files::raise_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ManagerError::Runtime)?;
     runtime.block_on(supervise(pins, topology, parsed.topology))
 }
@@ -59,7 +63,7 @@ async fn supervise(pins: &Path, path: &Path, topology: topology::model::Topology
     let mut watch = FileWatch::new(path);
     let mut inputs = Inputs::open(&topology).await?;
     let server = telemetry::bind(&topology).await?;
-    let mut manager = Manager::start(pins, topology, &inputs)?;
+    let mut manager = Manager::start(pins, topology, &mut inputs)?;
     let endpoint = telemetry::serve(&manager, server);
     println!("ready: {} ports", manager.attached_ports());
     let _no_systemd = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]);
@@ -84,7 +88,11 @@ async fn turn(
             biased;
             told = signals.next() => match told {
                 Told::Stop => return Ok(()),
-                Told::Reload => reload(manager, inputs, watch, "SIGHUP"),
+                Told::Reload => {
+                    let since = Instant::now();
+                    reload(manager, inputs, watch, "SIGHUP");
+                    resync(manager, inputs, since).await;
+                }
             },
             news = inputs.changed() => match news {
                 News::Host(change) => take_up(manager, inputs, change).await?,
@@ -93,7 +101,12 @@ async fn turn(
             () = watch.changed() => reload(manager, inputs, watch, "the file changed"),
             _ = beat.tick() => {
                 // Not everything that matters has an event: sysctls have none.
-                look(manager, inputs).await;
+                let told = inputs.glance().await;
+                if manager.executor.disturbed() || told {
+                    look(manager, inputs).await;
+                } else {
+                    manager.beat(inputs);
+                }
                 if Instant::now() >= sweep_at {
                     sweep_at = Instant::now() + SWEEP.min(manager.refresh_period());
                     manager.sweep(inputs).await;
@@ -116,6 +129,10 @@ async fn take_up(
             manager.round(inputs);
         }
         Ok(Change::LookAgain) => {}
+        Ok(Change::LookSoon) => {
+            inputs.look_soon();
+            return Ok(());
+        }
         Ok(Change::Overrun) => warn!("netlink events were lost; looking at everything again"),
         Err(error) => {
             error!("{error}");
@@ -127,10 +144,22 @@ async fn take_up(
 }
 
 async fn look(manager: &mut Manager, inputs: &mut Inputs) {
-    match inputs.look().await {
+    match inputs.look(&manager.executor.link_ids()).await {
         Ok(()) => manager.round(inputs),
         // The last good look stays.
         Err(error) => manager.failed(&error.to_string()),
+    }
+}
+
+/// Reads every source anew and makes the dataplane as desired, whatever is believed to be so already.
+async fn resync(manager: &mut Manager, inputs: &mut Inputs, since: Instant) {
+    manager.rest = None;
+    match inputs.anew(&manager.executor.link_ids()).await {
+        Ok(()) => manager.round(inputs),
+        Err(error) => manager.failed(&error.to_string()),
+    }
+    if manager.rest.is_some() {
+        info!("everything was read anew and made true in {} ms", since.elapsed().as_millis());
     }
 }
 

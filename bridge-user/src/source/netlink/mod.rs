@@ -26,7 +26,7 @@ pub use self::events::Change;
 use self::events::Events;
 use self::features::Features;
 use self::raw::Raw;
-use super::{HostSnapshot, Others};
+use super::{HostSnapshot, Others, sysctl};
 
 /// How often an inconsistent look is repeated before it is an error.
 const LOOKS: u32 = 10;
@@ -111,7 +111,7 @@ impl Netlink {
         let mut links = link::links(rows)?;
         let rows = self.route.dump(RouteNetlinkMessage::GetAddress(Default::default())).await?;
         let Some(addresses) = address::addresses(rows, &links)? else { return Ok(None) };
-        if bridges_call_netfilter() {
+        if sysctl::bridges_call_netfilter() {
             links.iter_mut().filter_map(|(link, _)| link.bridge.as_mut()).for_each(|bridge| bridge.nf_call = true);
         }
         if let Some(features) = &self.features {
@@ -134,6 +134,14 @@ impl Netlink {
         Ok(Others { programs, qdiscs, devices: chains.devices, bridge: chains.bridge })
     }
 
+    /// A number that changes with every change of nftables, which is far less to ask for than what changed.
+    pub async fn nftables_generation(&self) -> Result<Option<u32>, NetlinkError> {
+        match &self.netfilter {
+            Some(netfilter) => nftables::generation(netfilter).await,
+            None => Ok(None),
+        }
+    }
+
     /// Waits until something changed. Cancel-safe. Events are merged: one answer may stand for many, removals come first and one by one.
     pub async fn changed(&mut self) -> Result<Change, NetlinkError> {
         self.events.next().await
@@ -154,13 +162,4 @@ impl Netlink {
         message.attributes.push(NeighbourAttribute::LinkLayerAddress(mac.to_vec()));
         self.route.change(RouteNetlinkMessage::NewNeighbour(message)).await
     }
-}
-
-/// Whether `net.bridge.bridge-nf-call-*` sends the frames of every Linux bridge of this namespace through iptables or
-/// nftables. No such files: br_netfilter is not loaded.
-fn bridges_call_netfilter() -> bool {
-    ["iptables", "ip6tables", "arptables"].iter().any(|which| {
-        let path = format!("/proc/sys/net/bridge/bridge-nf-call-{which}");
-        std::fs::read_to_string(path).is_ok_and(|value| value.trim() != "0")
-    })
 }
