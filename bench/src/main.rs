@@ -35,7 +35,7 @@ struct Options {
     /// Write the table as a Markdown page there too.
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
-    /// Only these parts: rate, bulk, control.
+    /// Only these parts: rate, bulk, control, scale.
     #[arg(long, value_delimiter = ',', value_enum)]
     only: Vec<Part>,
 }
@@ -49,6 +49,8 @@ enum Part {
     Bulk,
     /// Attaching, swapping, memory.
     Control,
+    /// Many ports and stations.
+    Scale,
 }
 
 fn main() -> ExitCode {
@@ -76,6 +78,10 @@ fn run(options: &Options) -> Result<()> {
     if wanted(Part::Control) {
         let ended = control::measure(options.quick, &progress, &mut report.rows);
         report.part("control", ended);
+    }
+    if wanted(Part::Scale) {
+        let ended = control::scale::measure(options.quick, &progress, &mut report.rows);
+        report.part("many ports and stations", ended);
     }
     progress.finish();
     println!("{}", report.text());

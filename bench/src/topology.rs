@@ -18,6 +18,10 @@ pub(crate) struct Topology {
     pub(crate) prefixes: usize,
     /// Where those begin: another one makes another policy of the same size.
     pub(crate) base: u8,
+    /// That many stations more, bound in turn to `vnet0` and so on.
+    pub(crate) stations: usize,
+    /// Ports that there may be, and that these stations are bound to; 0: the default, and none.
+    pub(crate) ports: usize,
 }
 
 impl Topology {
@@ -32,6 +36,14 @@ impl Topology {
         let mut text = REFERENCE.replace(MANAGE, "manage = [\"vnet*\"]");
         // A generator may play more stations than a guest has.
         text += "\n[limits]\nstations_per_port = 8192\n";
+        if self.ports > 0 {
+            text += &format!("ports = {}\n", self.ports);
+        }
+        let station = |n: usize| {
+            let mac = format!("52:54:01:{:02x}:{:02x}:{:02x}", n >> 16, n >> 8 & 255, n & 255);
+            format!("\n[[station]]\nname = \"s{n}\"\nmac = \"{mac}\"\nport = \"vnet{}\"\n", n % self.ports.max(1))
+        };
+        text.extend((0..self.stations).map(station));
         for port in &self.xdp {
             text += &format!("\n[[port]]\nmatch = \"{port}\"\nhook = \"xdp\"\n");
         }

@@ -130,8 +130,69 @@ fn every_kind_of_change_is_told_and_a_removal_with_its_index() {
                 assert_eq!(change.unwrap(), Change::LookAgain, "{line}");
             }
         }
+        for line in [
+            "tc qdisc add dev d0 root pfifo limit 10",
+            "tc qdisc add dev d0 clsact",
+            "tc filter add dev d0 egress protocol all u32 match u32 0 0",
+            "tc filter del dev d0 egress",
+            "tc qdisc del dev d0 root",
+        ] {
+            ns.run(line);
+            assert_eq!(within(netlink.changed()).await.unwrap(), Change::LookSoon, "{line}");
+            while let Ok(change) = tokio::time::timeout(Duration::from_millis(300), netlink.changed()).await {
+                assert_eq!(change.unwrap(), Change::LookSoon, "{line}");
+            }
+        }
         ns.run("ip link del d0");
         assert_eq!(within(netlink.changed()).await.unwrap(), Change::LinkRemoved(d0));
+    });
+}
+
+#[test]
+fn every_change_of_nftables_has_another_number() {
+    let (ns, other) = (Netns::new(), Netns::new());
+    ns.block_on(async || {
+        let netlink = Netlink::connect().unwrap();
+        let mut before = netlink.nftables_generation().await.unwrap();
+        assert!(before.is_some(), "this kernel has nftables");
+        for line in [
+            "nft add table bridge t",
+            "nft add chain bridge t c { type filter hook forward priority 0 ; }",
+            "nft delete chain bridge t c",
+            "nft delete table bridge t",
+        ] {
+            ns.run(line);
+            let after = netlink.nftables_generation().await.unwrap();
+            assert_ne!(after, before, "{line}");
+            assert_eq!(netlink.nftables_generation().await.unwrap(), after, "asking changes nothing");
+            before = after;
+        }
+        other.run("nft add table bridge t");
+        assert_eq!(netlink.nftables_generation().await.unwrap(), before, "another namespace's");
+    });
+}
+
+#[test]
+fn snapshots_agree_until_something_but_a_count_of_frames_differs() {
+    let ns = Netns::new();
+    ns.run("ip link add d0 type veth peer name d1");
+    ns.run("ip link set d0 up");
+    ns.run("ip link set d1 up");
+    ns.block_on(async || {
+        let netlink = Netlink::connect().unwrap();
+        let first = netlink.snapshot().await.unwrap();
+        let mut passed = first.clone();
+        passed.links[1].rx_packets += 7;
+        assert!(first.agrees(&passed) && passed.agrees(&first));
+        let other = |change: fn(&mut HostSnapshot)| {
+            let mut other = first.clone();
+            change(&mut other);
+            !first.agrees(&other) && !other.agrees(&first)
+        };
+        assert!(other(|host| host.links[1].mtu += 1));
+        assert!(other(|host| _ = host.links.pop()));
+        assert!(other(|host| host.addresses.push("192.0.2.1".parse().unwrap())));
+        assert!(other(|host| host.others.bridge.push("a chain".into())));
     });
 }
 

@@ -1,4 +1,4 @@
-//! Two hundred ports, and the privileges of the systemd unit. Needs root.
+//! Two hundred ports under a service's limit of open files, and the privileges of the systemd unit. Needs root.
 
 #![allow(clippy::unwrap_used)]
 
@@ -8,10 +8,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bridge_tests::find_tool;
+use bridge_tests::foreign::{Foreign, Place};
 use bridge_tests::lab::{Lab, MachineSpec, SlowPath};
 use bridge_tests::site::Site;
 use bridge_tests::steady::{Steady, introduce, topology};
 use bridge_tests::wait_until;
+use serde_json::Value;
 
 const PORTS: usize = 200;
 /// Printed is what it is; asserted only that it is of the right order.
@@ -34,7 +36,10 @@ fn two_hundred_ports() {
     };
     lab.host().ip(&(2..PORTS).map(more).collect::<String>()).unwrap();
     lab.host().wait_running(&format!("vnet{}", PORTS - 1)).unwrap();
+    // As many services have it: less than the links that are held.
+    let prlimit = find_tool("prlimit").unwrap().display().to_string();
     let site = Site::new(lab, &topology("", "")).unwrap();
+    let site = site.with(|control| control.wrapped(&[&prlimit, "--nofile=256:"]));
     let began = Instant::now();
     let mut manager = site.control().start(&site.topology()).unwrap();
     eprintln!("{PORTS} ports: ready after {:?}", began.elapsed());
@@ -91,12 +96,30 @@ fn works_under_the_unit(site: Site) {
     let before = site.verdicts("vnet0").unwrap().forward;
     wait_until("it forwards", Duration::from_secs(20), || site.verdicts("vnet0").unwrap().forward > before).unwrap();
     assert!(stream.finish().unwrap().is_clean());
+    yields_to_a_program(&site);
     for manager in [&first, &second] {
         assert_eq!(manager.errors_in_log(), Vec::<String>::new());
     }
     assert_eq!(second.terminate().unwrap().code(), Some(0));
     site.control().detach().unwrap();
     assert_eq!(site.remains().unwrap(), Vec::<String>::new());
+}
+
+/// Which programs are its own it knows without opening those of others, which the unit may not.
+fn yields_to_a_program(site: &Site) {
+    let reasons = || {
+        let ports = site.control().show("ports").unwrap()["ports"].clone();
+        ["vnet0", "vnet1"].map(|port| ports[port]["reasons"].as_array().cloned().unwrap_or_default())
+    };
+    let none: [Vec<Value>; 2] = Default::default();
+    assert_eq!(reasons(), none);
+    let foreign = Foreign::attach(site.lab.host(), "vnet1", Place::TcxIngress).unwrap();
+    let seen =
+        || reasons()[1].iter().any(|reason| reason.to_string().contains("a tcx ingress program of somebody else"));
+    wait_until("it is seen", Duration::from_secs(6), seen).unwrap();
+    assert_eq!(reasons()[0], none[0]);
+    drop(foreign);
+    wait_until("its end is seen", Duration::from_secs(6), || reasons() == none).unwrap();
 }
 
 #[test]

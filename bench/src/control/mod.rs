@@ -1,6 +1,8 @@
-//! The manager: how fast it is ready, how much memory it has, how fast a policy is swapped and whether that loses frames.
+//! The manager: how fast it is ready, how much memory it has, how fast a policy is swapped and whether that loses frames,
+//! what many ports and stations cost.
 
 mod ports;
+pub(crate) mod scale;
 mod swap;
 
 use anyhow::Result;

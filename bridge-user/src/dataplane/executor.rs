@@ -4,7 +4,7 @@
 //! links are asked each time whether they still sit on their interface.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::Path,
 };
 
@@ -17,6 +17,8 @@ use bridge_common::abi::{
 use super::{
     Pod,
     error::DataplaneError,
+    glimpse::Glimpse,
+    links::Attachment,
     maps::{Maps, failed},
     notes::{NoteMap, Notes},
     object::{self, LoadOptions, abi_id},
@@ -43,6 +45,7 @@ pub struct Executor {
     /// Rule slots of the maps' live generation.
     rule_ids: Vec<Option<String>>,
     found: Found,
+    glimpsed: Option<Glimpse>,
     _lock: Option<Lock>,
 }
 
@@ -80,7 +83,22 @@ impl Executor {
         // Whose counter is whose is noted, even if what the generation holds is not.
         let mirror = mirror(&maps, &limits, rule_ids.clone())?;
         let epoch = maps.control(Control::Epoch)?;
-        Ok(Self { ebpf, maps, notes, pins, abi, epoch, limits, links, mirror, previous, rule_ids, found, _lock: None })
+        Ok(Self {
+            ebpf,
+            maps,
+            notes,
+            pins,
+            abi,
+            epoch,
+            limits,
+            links,
+            mirror,
+            previous,
+            rule_ids,
+            found,
+            glimpsed: None,
+            _lock: None,
+        })
     }
 
     /// The maps.
@@ -124,6 +142,23 @@ impl Executor {
     /// Whether every one of `points` is attached to the interface.
     pub fn is_attached(&self, ifindex: u32, points: &[HookPoint]) -> bool {
         points.iter().all(|point| self.mirror.attached.contains(&(ifindex, *point)))
+    }
+
+    /// Whether what sits at the hooks of our ports, ours or not, has changed since this was last asked. Cheap.
+    pub fn disturbed(&mut self) -> bool {
+        let glimpse = Glimpse::take(self.mirror.slots.keys().copied(), &self.links, &self.pins.links());
+        let same = self.glimpsed.as_ref() == Some(&glimpse);
+        self.glimpsed = Some(glimpse);
+        !same
+    }
+
+    /// The kernel's numbers of our links.
+    pub fn link_ids(&self) -> BTreeSet<u32> {
+        let id = |attachment: &Attachment| match attachment {
+            Attachment::Link(link) => link.info().map(|info| info.id),
+            Attachment::Filter => None,
+        };
+        self.links.values().filter_map(|(attachment, _)| id(attachment)).collect()
     }
 
     /// Stores the heartbeat: CLOCK_MONOTONIC in nanoseconds, 0 to stop forwarding now.

@@ -3,12 +3,7 @@
 //! tcx is tried first, then clsact with a fixed priority and handle (RHEL 9 has tcx with an old version number, so the
 //! kernel is asked, not its version).
 
-use std::{
-    ffi::CString,
-    fs, io,
-    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
-    path::Path,
-};
+use std::{fs, io, path::Path};
 
 use aya::{
     Ebpf,
@@ -24,6 +19,7 @@ use aya::{
 use super::{
     clsact,
     error::{DataplaneError, at},
+    link::{HeldLink, Opened, opened},
     object::{self, TC_IN, TC_OUT, XDP},
     pins::Pins,
 };
@@ -32,8 +28,8 @@ use crate::{desired::HookPoint, reconcile::Fault};
 /// How one program is attached.
 #[derive(Debug)]
 pub(super) enum Attachment {
-    /// A pinned bpf_link (XDP, tcx).
-    Link(PinnedLink),
+    /// A pinned bpf_link (XDP, tcx), held open to be asked what it sits on.
+    Link(HeldLink),
     /// A clsact filter, see [`clsact`].
     Filter,
 }
@@ -54,13 +50,13 @@ pub(super) fn attach(
     let path = pins.link(ifindex, point);
     let link = match (old, point) {
         // Updated in place under its pin: no moment at which only this process keeps it alive.
-        (Some(Attachment::Link(link)), HookPoint::Xdp) => {
-            update_xdp(ebpf, link, ifindex)?;
-            return pinned(&path);
+        (Some(Attachment::Link(held)), HookPoint::Xdp) => {
+            update_xdp(ebpf, pinned(&path)?, ifindex)?;
+            return Ok(Attachment::Link(held));
         }
-        (Some(Attachment::Link(link)), _) => {
-            update_tc(ebpf, link, ifindex, point)?;
-            return pinned(&path);
+        (Some(Attachment::Link(held)), _) => {
+            update_tc(ebpf, pinned(&path)?, ifindex, point)?;
+            return Ok(Attachment::Link(held));
         }
         (_, HookPoint::Xdp) => Some(attach_xdp(ebpf, ifindex, name)?),
         (Some(Attachment::Filter), _) => None,
@@ -76,13 +72,17 @@ pub(super) fn attach(
     if path.exists() {
         fs::remove_file(&path).map_err(at(&path)).map_err(Fault::Failed)?;
     }
-    let pinned = link.pin(&path);
-    pinned.map(Attachment::Link).map_err(|error| Fault::Failed(DataplaneError::Pins { path, what: error.to_string() }))
+    let unpinned = |what| Fault::Failed(DataplaneError::Pins { path: path.clone(), what });
+    // Let go only after it is open here as well.
+    let _pinned = link.pin(&path).map_err(|error| unpinned(error.to_string()))?;
+    match opened(&path) {
+        Opened::Link(held) => Ok(Attachment::Link(held)),
+        Opened::Program | Opened::Nothing => Err(unpinned("it is gone already".into())),
+    }
 }
 
-fn pinned(path: &Path) -> Outcome<Attachment> {
-    let link = PinnedLink::from_pin(path);
-    link.map(Attachment::Link)
+fn pinned(path: &Path) -> Outcome<PinnedLink> {
+    PinnedLink::from_pin(path)
         .map_err(|error| Fault::Failed(DataplaneError::Pins { path: path.into(), what: error.to_string() }))
 }
 
@@ -94,31 +94,35 @@ pub(super) fn detach(
     point: HookPoint,
 ) -> Result<(), DataplaneError> {
     match attachment {
-        Attachment::Link(link) => link.unpin().map(drop).map_err(at(path)),
+        Attachment::Link(_) => match fs::remove_file(path) {
+            // Somebody has removed the pin: the link ends with our hold on it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.map_err(at(path)),
+        },
         Attachment::Filter => clsact::detach(path, ifindex, point),
     }
 }
 
 /// What is pinned at `path`; `None` if it cannot be opened, or sits on its interface no more.
 pub(super) fn find(path: &Path, ifindex: u32, point: HookPoint) -> Option<Attachment> {
-    match linked_ifindex(path) {
-        Pinned::Link(linked) if linked == ifindex => PinnedLink::from_pin(path).ok().map(Attachment::Link),
-        Pinned::Program => clsact::is_ours(path, ifindex, point).is_ok_and(|ours| ours).then_some(Attachment::Filter),
-        Pinned::Link(_) | Pinned::Nothing => None,
+    match opened(path) {
+        Opened::Link(link) if link.sits_on(ifindex) => Some(Attachment::Link(link)),
+        Opened::Program => clsact::is_ours(path, ifindex, point).is_ok_and(|ours| ours).then_some(Attachment::Filter),
+        Opened::Link(_) | Opened::Nothing => None,
     }
 }
 
 /// Removes the pin of a link whose interface is gone; any other stays.
 pub(super) fn bury(path: &Path) {
-    if matches!(linked_ifindex(path), Pinned::Link(0)) {
+    if matches!(opened(path), Opened::Link(link) if link.sits_on(0)) {
         let _removed_by_another = fs::remove_file(path);
     }
 }
 
-/// Whether the attachment still sits on its interface.
+/// Whether the attachment still sits on its interface, and is still pinned.
 pub(super) fn is_alive(attachment: &Attachment, path: &Path, ifindex: u32, point: HookPoint) -> bool {
     match attachment {
-        Attachment::Link(_) => matches!(linked_ifindex(path), Pinned::Link(linked) if linked == ifindex),
+        Attachment::Link(_) => matches!(opened(path), Opened::Link(link) if link.sits_on(ifindex)),
         // Could not ask: believe it, the next round asks again.
         Attachment::Filter => clsact::is_ours(path, ifindex, point).unwrap_or(true),
     }
@@ -216,39 +220,4 @@ pub(super) fn tc_errno(error: &TcError) -> Option<i32> {
         TcError::IoError(error) => io::Error::raw_os_error(error),
         _ => None,
     }
-}
-
-/// What a pin holds.
-enum Pinned {
-    /// A link, with the interface that it sits on; 0 once that is gone.
-    Link(u32),
-    /// A program: the mark of a clsact filter.
-    Program,
-    /// Nothing that can be opened.
-    Nothing,
-}
-
-/// Opens a pin and asks what it is. aya neither tells a pinned link from a pinned program nor gives a link's interface
-/// (`struct bpf_link_info` in linux/bpf.h: type, id, program, padding, then for XDP and tcx the ifindex).
-fn linked_ifindex(path: &Path) -> Pinned {
-    const BPF_OBJ_GET: libc::c_int = 7;
-    const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
-    let Ok(text) = CString::new(path.as_os_str().as_encoded_bytes()) else { return Pinned::Nothing };
-    let mut open = [text.as_ptr() as u64, 0];
-    // SAFETY: the attribute holds a pathname that lives through the call, then zeros.
-    let fd = unsafe { libc::syscall(libc::SYS_bpf, BPF_OBJ_GET, open.as_mut_ptr(), size_of_val(&open)) };
-    if fd < 0 {
-        return Pinned::Nothing;
-    }
-    // SAFETY: a descriptor that the call has just made, nobody else's.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd as i32) };
-    let target = fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap_or_default();
-    if target.to_string_lossy().contains("bpf-prog") {
-        return Pinned::Program;
-    }
-    let mut info = [0_u32; 16];
-    let mut ask = [fd.as_raw_fd() as u64 | (size_of_val(&info) as u64) << 32, info.as_mut_ptr() as u64];
-    // SAFETY: the attribute names a buffer of the length that it states, which lives through the call.
-    let failed = unsafe { libc::syscall(libc::SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, ask.as_mut_ptr(), size_of_val(&ask)) };
-    if failed == 0 { Pinned::Link(info[4]) } else { Pinned::Nothing }
 }

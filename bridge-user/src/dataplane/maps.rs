@@ -13,7 +13,11 @@ use bridge_common::abi::{
     maps::{self, NEAR_IFINDEX},
 };
 
-use super::{Pod, error::DataplaneError};
+use super::{
+    Pod,
+    batch::{Batch, Single},
+    error::DataplaneError,
+};
 
 pub(super) type Trie<K> = LpmTrie<MapData, K, u32>;
 pub(super) type Pairs = Array<MapData, Pod<Pair>>;
@@ -25,13 +29,15 @@ pub struct Maps {
     pub(super) near_slots: Array<MapData, u32>,
     pub(super) ports: Array<MapData, Pod<Port>>,
     pub(super) vlans: Array<MapData, Pod<VlanSet>>,
-    pub(super) fdb: HashMap<MapData, Pod<StationKey>, Pod<Station>>,
+    pub(super) fdb: Single<StationKey, Station>,
     pub(super) guard: HashMap<MapData, Pod<GuardKey>, u32>,
     pub(super) zones4: ArrayOfMaps<MapData, Trie<[u8; 4]>>,
     pub(super) zones6: ArrayOfMaps<MapData, Trie<[u8; 16]>>,
     pub(super) pairs: ArrayOfMaps<MapData, Pairs>,
     pub(super) l4: ArrayOfMaps<MapData, Trie<Pod<L4Data>>>,
-    pub(super) flows: HashMap<MapData, Pod<FlowKey>, Pod<Flow>>,
+    pub(super) flows: Single<FlowKey, Flow>,
+    all_stations: Batch<StationKey, Station>,
+    all_flows: Batch<FlowKey, Flow>,
     pub(super) used: Array<MapData, Pod<Usage>>,
     pub(super) freed: Array<MapData, Pod<Usage>>,
     pub(super) counters: PerCpuArray<MapData, Pod<PortCounters>>,
@@ -59,19 +65,23 @@ impl Maps {
 
     fn open(mut get: impl FnMut(&'static str) -> Result<Map, MapError>) -> Result<Self, DataplaneError> {
         let mut open = |name| get(name).map_err(failed(name));
+        let (fdb, all_stations) = Batch::open(open(maps::FDB)?).map_err(failed(maps::FDB))?;
+        let (flows, all_flows) = Batch::open(open(maps::FLOWS)?).map_err(failed(maps::FLOWS))?;
         Ok(Self {
             control: typed(maps::CONTROL, &mut open)?,
             slots: typed(maps::SLOTS, &mut open)?,
             near_slots: typed(maps::NEAR_SLOTS, &mut open)?,
             ports: typed(maps::PORTS, &mut open)?,
             vlans: typed(maps::VLANS, &mut open)?,
-            fdb: typed(maps::FDB, &mut open)?,
+            fdb,
             guard: typed(maps::GUARD, &mut open)?,
             zones4: typed(maps::ZONES4, &mut open)?,
             zones6: typed(maps::ZONES6, &mut open)?,
             pairs: typed(maps::PAIRS, &mut open)?,
             l4: typed(maps::L4, &mut open)?,
-            flows: typed(maps::FLOWS, &mut open)?,
+            flows,
+            all_stations,
+            all_flows,
             used: typed(maps::USED, &mut open)?,
             freed: typed(maps::FREED, &mut open)?,
             counters: typed(maps::COUNTERS, &mut open)?,
@@ -153,7 +163,7 @@ impl Maps {
     /// # Errors
     /// [`DataplaneError::Map`].
     pub fn stations(&self) -> Result<Vec<(StationKey, Station)>, DataplaneError> {
-        self.fdb.iter().map(|entry| entry.map(|(k, v)| (k.0, v.0)).map_err(failed(maps::FDB))).collect()
+        self.all_stations.read().map_err(failed(maps::FDB))
     }
 
     /// Every flow, as [`Maps::stations`].
@@ -161,7 +171,7 @@ impl Maps {
     /// # Errors
     /// [`DataplaneError::Map`].
     pub fn flows(&self) -> Result<Vec<(FlowKey, Flow)>, DataplaneError> {
-        self.flows.iter().map(|entry| entry.map(|(k, v)| (k.0, v.0)).map_err(failed(maps::FLOWS))).collect()
+        self.all_flows.read().map_err(failed(maps::FLOWS))
     }
 
     /// Source addresses in no zone that were seen on station ports, with the port's slot.

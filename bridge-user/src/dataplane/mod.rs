@@ -2,10 +2,13 @@
 //!
 //! Must not decide anything: it carries out operations and reports what is there.
 
+mod batch;
 mod clsact;
 mod error;
 pub mod executor;
 pub mod foreign;
+mod glimpse;
+mod link;
 mod links;
 pub mod maps;
 pub mod notes;
@@ -15,6 +18,7 @@ pub mod pinned;
 pub mod pins;
 mod publish;
 pub mod sweep;
+mod tcx;
 #[cfg(feature = "trace")]
 mod trace;
 

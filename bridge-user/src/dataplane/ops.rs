@@ -25,6 +25,22 @@ impl Executor {
         Ok(())
     }
 
+    /// Gives up links that are no longer ours; whether there were any.
+    ///
+    /// # Errors
+    /// [`DataplaneError::Io`].
+    pub fn bury(&mut self) -> Result<bool, DataplaneError> {
+        let alive =
+            |&(ifindex, point): &_, link| links::is_alive(link, &self.pins.link(ifindex, point), ifindex, point);
+        let dead: Vec<_> =
+            self.links.iter().filter(|(key, (link, _))| !alive(key, link)).map(|(key, _)| *key).collect();
+        for &(ifindex, point) in &dead {
+            // The interface is gone, or somebody detached us. Either way nothing of ours sits there.
+            self.detach(ifindex, point)?;
+        }
+        Ok(!dead.is_empty())
+    }
+
     fn attach(&mut self, ifindex: u32, name: &str, point: HookPoint) -> Result<(), Fault<DataplaneError>> {
         let old = self.links.remove(&(ifindex, point)).map(|(attachment, _)| attachment);
         let attached = links::attach(&mut self.ebpf, &self.pins, (ifindex, name), point, old).inspect_err(|_| {
@@ -185,18 +201,7 @@ impl Kernel for Executor {
     type Error = DataplaneError;
 
     fn observe(&mut self) -> Result<Actual, DataplaneError> {
-        let dead: Vec<_> = self
-            .links
-            .iter()
-            .filter(|((ifindex, point), (link, _))| {
-                !links::is_alive(link, &self.pins.link(*ifindex, *point), *ifindex, *point)
-            })
-            .map(|(key, _)| *key)
-            .collect();
-        for (ifindex, point) in dead {
-            // The interface is gone, or somebody detached us. Either way nothing of ours sits there.
-            self.detach(ifindex, point)?;
-        }
+        self.bury()?;
         Ok(self.mirror.clone())
     }
 

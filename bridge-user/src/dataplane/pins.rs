@@ -88,7 +88,8 @@ impl Pins {
         Ok(found)
     }
 
-    fn links(&self) -> PathBuf {
+    /// Directory of the links.
+    pub fn links(&self) -> PathBuf {
         self.root.join("links")
     }
 

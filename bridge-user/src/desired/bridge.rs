@@ -1,7 +1,9 @@
 //! Finds the bridge and says which kind it is.
 
+use std::collections::{HashMap, HashSet};
+
 use super::{DesiredError, SlowPathKind};
-use crate::source::{HostSnapshot, Link, LinkKind, OvsBridge, OvsSnapshot};
+use crate::source::{HostSnapshot, Link, LinkKind, OvsBridge, OvsInterface, OvsSnapshot};
 use crate::topology::model::{Bridge, SlowPath};
 
 /// The bridge as its own kind shows it.
@@ -21,8 +23,10 @@ pub(super) struct View<'a> {
     pub(super) device: Option<&'a Link>,
     /// ifindex of `ovs-system`, the master of every port of OVS's kernel datapath, whatever its bridge.
     pub(super) ovs_system: Option<u32>,
+    /// Interfaces of an OVS bridge, by name.
+    pub(super) interfaces: HashMap<&'a str, &'a OvsInterface>,
     /// Interfaces of other OVS bridges.
-    pub(super) elsewhere: &'a [String],
+    pub(super) elsewhere: HashSet<&'a str>,
 }
 
 impl<'a> View<'a> {
@@ -43,8 +47,8 @@ impl<'a> View<'a> {
         };
         let found = found.ok_or_else(|| missing(bridge, ovs.is_some()))?;
         let ovs_system = host.links.iter().find(|link| link.name == "ovs-system").map(|link| link.ifindex);
-        let elsewhere = ovs.map_or(&[][..], |ovs| &ovs.elsewhere);
-        Ok(Self { name: &bridge.name, found, device, ovs_system, elsewhere })
+        let elsewhere = ovs.iter().flat_map(|ovs| &ovs.elsewhere).map(String::as_str).collect();
+        Ok(Self { name: &bridge.name, found, device, ovs_system, interfaces: interfaces(found), elsewhere })
     }
 
     pub(super) fn slow_path(&self) -> SlowPathKind {
@@ -66,6 +70,12 @@ impl<'a> View<'a> {
             Found::Ovs(bridge) => Some(bridge.ageing_time),
         }
     }
+}
+
+/// The first of each name.
+fn interfaces(found: Found<'_>) -> HashMap<&str, &OvsInterface> {
+    let Found::Ovs(bridge) = found else { return HashMap::new() };
+    bridge.interfaces.iter().rev().map(|row| (row.name.as_str(), row)).collect()
 }
 
 fn missing(bridge: &Bridge, ovsdb: bool) -> DesiredError {

@@ -29,7 +29,7 @@ impl View<'_> {
                 Membership::Member(linux_reasons(self.name, bridge.bridge, link))
             }
             Found::Linux(_) => self.early(link),
-            Found::Ovs(bridge) => match bridge.interfaces.iter().find(|row| row.name == link.name) {
+            Found::Ovs(bridge) => match self.interfaces.get(link.name.as_str()) {
                 Some(row) if attachable(&row.kind) && self.master_is_ovs_or_none(link) => {
                     Membership::Member(ovs_reasons(bridge, row, link))
                 }
@@ -40,7 +40,7 @@ impl View<'_> {
     }
 
     fn early(&self, link: &Link) -> Membership {
-        let unowned = link.master.is_none() && !self.elsewhere.contains(&link.name);
+        let unowned = link.master.is_none() && !self.elsewhere.contains(link.name.as_str());
         if unowned && matches!(link.kind, LinkKind::Tap | LinkKind::Veth) {
             Membership::Early
         } else {
@@ -56,7 +56,7 @@ impl View<'_> {
     pub(super) fn is_port(&self, link: &Link) -> bool {
         match self.found {
             Found::Linux(bridge) => link.master == Some(bridge.ifindex),
-            Found::Ovs(bridge) => bridge.interfaces.iter().any(|row| row.name == link.name),
+            Found::Ovs(_) => self.interfaces.contains_key(link.name.as_str()),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Stations known beforehand: the host's own MACs, the bound ones, and what the guard knows of these.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 
 use bridge_common::abi::{self, GuardKey, StationKey};
@@ -35,10 +35,15 @@ pub(super) fn host(view: &View<'_>, host: &HostSnapshot, ports: &BTreeMap<u32, D
 /// A station with one of the host's MACs is not bound: the host wins. Frames to that MAC then reach the slow path,
 /// which knows whose it is, where the other choice would hand the host's frames to a machine.
 pub(super) fn bind(known: &mut Known, entries: &[StationEntry], ports: &mut BTreeMap<u32, DesiredPort>) {
+    let mut names: HashMap<String, u32> = HashMap::new();
+    for (ifindex, port) in &*ports {
+        names.entry(port.name.clone()).or_insert(*ifindex);
+    }
     for entry in entries {
         let Some(name) = &entry.port else { continue };
         let key = StationKey { mac: entry.mac, vlan: 0 };
-        let Some((ifindex, port)) = ports.iter_mut().find(|(_, port)| port.name == *name) else {
+        let found = names.get(name).and_then(|ifindex| Some((ifindex, ports.get_mut(ifindex)?)));
+        let Some((ifindex, port)) = found else {
             known.notes.push(format!("station {}: its port {name} is not there, or not a managed port", entry.name));
             continue;
         };
@@ -67,9 +72,13 @@ pub(super) fn bind(known: &mut Known, entries: &[StationEntry], ports: &mut BTre
 
 /// A glob with `guard = true` may cover a port that has no station: it then sends nothing, which someone must be told.
 fn warn_about_empty_guards(known: &mut Known, ports: &BTreeMap<u32, DesiredPort>) {
+    let owner = |owner: &StationOwner| match owner {
+        StationOwner::Port(ifindex) => Some(*ifindex),
+        StationOwner::Host => None,
+    };
+    let bound: HashSet<u32> = known.stations.values().filter_map(owner).collect();
     for (ifindex, port) in ports {
-        let bound = known.stations.values().any(|owner| *owner == StationOwner::Port(*ifindex));
-        if port.port.is(abi::PORT_GUARD) && !bound {
+        if port.port.is(abi::PORT_GUARD) && !bound.contains(ifindex) {
             let name = &port.name;
             known.notes.push(format!("port {name}: guard = true but no station is bound to it: it can send nothing"));
         }

@@ -1,18 +1,27 @@
 //! The sources and their last good looks.
+//!
+//! A whole look costs much on a large host. So it follows events, and whatever has none is glanced at with every beat: what is asked there
+//! tells only that something changed. An event that is lost costs time: the next whole look is never far.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::{ManagerError, guests::Guests};
+use super::{ManagerError, due::Due, guests::Guests};
 use crate::{
     dataplane::foreign::tcx_programs,
     source::{
         HostSnapshot, OvsSnapshot,
         netlink::{Change, Netlink, NetlinkError},
-        openflow::{OpenFlow, OpenFlowError},
+        openflow::{FlowWatch, OpenFlowError},
         ovsdb::{Health, OvsdbWatch, default_rundir},
+        sysctl::Sysctls,
     },
     topology::model::{SlowPath, Topology},
 };
@@ -22,6 +31,9 @@ const FIRST_ANSWER: Duration = Duration::from_secs(3);
 
 /// How long a look waits for ovs-vswitchd: the heartbeat waits with it.
 const SWITCH_ANSWER: Duration = Duration::from_millis(300);
+
+/// How long the loop waits for ovsdb-server when everything is read anew.
+const ANEW: Duration = Duration::from_secs(1);
 
 /// Sources, and what they last said.
 pub(super) struct Inputs {
@@ -34,10 +46,22 @@ pub(super) struct Inputs {
     /// The last good word of ovsdb-server.
     told: Option<Arc<OvsSnapshot>>,
     /// The last good word of ovs-vswitchd: why the bridge's flows are not the one NORMAL; `None`: they are.
-    flows: Option<String>,
+    odd_flows: Option<String>,
     /// Both words together.
     pub(super) ovs_snapshot: Option<Arc<OvsSnapshot>>,
     pub(super) guests: Guests,
+    /// Another number once any of what is here says something else than before.
+    pub(super) version: u64,
+    flows: FlowWatch,
+    due: Due,
+    glimpsed: Option<Glimpse>,
+}
+
+/// What tells of no change, in the fewest words.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Glimpse {
+    sysctls: Sysctls,
+    nftables: Option<u32>,
 }
 
 impl Inputs {
@@ -45,7 +69,7 @@ impl Inputs {
     pub(super) async fn open(topology: &Topology) -> Result<Self, ManagerError> {
         let guests = Guests::open(topology).await?;
         let netlink = Netlink::connect()?;
-        let host = whole(&netlink).await?;
+        let host = netlink.snapshot().await?;
         let rundir = default_rundir(std::env::var_os("OVS_RUNDIR").as_deref());
         let socket = rundir.join("db.sock");
         let wanted = match topology.bridge.slow_path {
@@ -62,44 +86,106 @@ impl Inputs {
             info!("Open vSwitch {}", told.version.escape_debug());
         }
         let bridge = topology.bridge.name.clone();
-        // Nobody has said that there is only NORMAL before ovs-vswitchd has.
-        let flows = Some("ovs-vswitchd has not told the bridge's flows yet".into());
-        let mut this = Self { netlink, host, rundir, bridge, ovs, told, flows, ovs_snapshot: None, guests };
+        let flows = FlowWatch::new(&rundir, &bridge);
+        let mut this = Self {
+            netlink,
+            host,
+            rundir,
+            bridge,
+            ovs,
+            told,
+            // Nobody has said that there is only NORMAL before ovs-vswitchd has.
+            odd_flows: Some("ovs-vswitchd has not told the bridge's flows yet".into()),
+            ovs_snapshot: None,
+            guests,
+            version: 0,
+            flows,
+            due: Due::after(Instant::now()),
+            glimpsed: None,
+        };
         this.look_at_flows().await;
+        this.join();
         Ok(this)
     }
 
     /// Asks ovs-vswitchd for the bridge's flows, if it has the bridge. One that does not answer at once has said nothing new.
     async fn look_at_flows(&mut self) {
-        if self.told.as_ref().is_some_and(|told| told.bridge.is_some()) {
-            let ask = async { OpenFlow::connect(&self.rundir, &self.bridge).await?.only_normal_flow().await };
-            self.flows = match timeout(SWITCH_ANSWER, ask).await {
-                Ok(Ok(true)) => None,
-                Ok(Ok(false)) => Some(format!(
-                    "the bridge has other flows than one NORMAL flow (ovs-ofctl dump-flows {})",
-                    self.bridge
-                )),
-                Ok(Err(error @ OpenFlowError::Version)) => Some(error.to_string()),
-                Ok(Err(_)) | Err(_) => self.flows.take(),
-            };
+        if self.told.as_ref().is_none_or(|told| told.bridge.is_none()) {
+            return;
         }
-        self.join();
+        self.odd_flows = match timeout(SWITCH_ANSWER, self.flows.only_normal_flow()).await {
+            Ok(Ok(true)) => None,
+            Ok(Ok(false)) => {
+                Some(format!("the bridge has other flows than one NORMAL flow (ovs-ofctl dump-flows {})", self.bridge))
+            }
+            Ok(Err(error @ OpenFlowError::Version)) => Some(error.to_string()),
+            Ok(Err(_)) | Err(_) => self.odd_flows.take(),
+        };
     }
 
     fn join(&mut self) {
-        self.ovs_snapshot = self.told.clone();
-        if let Some(why) = &self.flows
-            && let Some(bridge) = self.ovs_snapshot.as_mut().and_then(|told| Arc::make_mut(told).bridge.as_mut())
+        let mut joined = self.told.clone();
+        if let Some(why) = &self.odd_flows
+            && let Some(bridge) = joined.as_mut().and_then(|told| Arc::make_mut(told).bridge.as_mut())
         {
             bridge.ineligible.push(why.clone());
         }
+        if joined != self.ovs_snapshot {
+            self.version += 1;
+        }
+        self.ovs_snapshot = joined;
     }
 
-    /// Looks at the host again; a failed look keeps the last good one.
-    pub(super) async fn look(&mut self) -> Result<(), NetlinkError> {
-        self.host = whole(&self.netlink).await?;
-        self.look_at_flows().await;
+    /// Looks at the host again; a failed look keeps the last good one. `ours` are the numbers of our links.
+    pub(super) async fn look(&mut self, ours: &BTreeSet<u32>) -> Result<(), NetlinkError> {
+        // Until it has succeeded.
+        self.due.soon();
+        let mut host = self.netlink.snapshot().await?;
+        add_programs(&mut host, ours);
+        if !host.agrees(&self.host) {
+            self.version += 1;
+        }
+        self.host = host;
+        self.due = Due::after(Instant::now());
         Ok(())
+    }
+
+    /// Adds tcx programs to the first look, which came before it was known which links are ours.
+    pub(super) fn complete(&mut self, ours: &BTreeSet<u32>) {
+        add_programs(&mut self.host, ours);
+    }
+
+    /// Has the next beat look at the host again.
+    pub(super) fn look_soon(&mut self) {
+        self.due.soon();
+    }
+
+    /// Looks at what tells of no change, which costs little. Whether to look at the host again: something has changed, or it is due.
+    pub(super) async fn glance(&mut self) -> bool {
+        let (odd, version) = (self.odd_flows.clone(), self.version);
+        self.look_at_flows().await;
+        if odd != self.odd_flows {
+            self.join();
+        }
+        let before = self.glimpsed.take();
+        // A kernel that does not answer is asked by a look, which tells why.
+        let Ok(nftables) = self.netlink.nftables_generation().await else { return true };
+        self.glimpsed = Some(Glimpse { sysctls: Sysctls::read(&self.bridge), nftables });
+        before != self.glimpsed || version != self.version || self.due.is_due(Instant::now())
+    }
+
+    /// Reads everything anew, ovsdb-server's tables too.
+    pub(super) async fn anew(&mut self, ours: &BTreeSet<u32>) -> Result<(), NetlinkError> {
+        if self.ovs.is_some() {
+            let mut watch = OvsdbWatch::spawn(self.rundir.join("db.sock"), self.bridge.clone());
+            if let Ok(Some(told)) = timeout(ANEW, first(&mut watch)).await {
+                self.told = Some(told);
+            }
+            self.ovs = Some(watch);
+        }
+        self.look_at_flows().await;
+        self.join();
+        self.look(ours).await
     }
 
     /// Opens netlink anew after its stream broke.
@@ -111,6 +197,7 @@ impl Inputs {
     /// An interface is known to be gone.
     pub(super) fn forget(&mut self, ifindex: u32) {
         self.host.links.retain(|link| link.ifindex != ifindex);
+        self.version += 1;
     }
 
     /// Waits for something new. Cancel-safe.
@@ -125,22 +212,22 @@ impl Inputs {
                 }
                 News::Told
             }
-            () = self.guests.changed() => News::Told,
+            () = self.guests.changed() => {
+                self.version += 1;
+                News::Told
+            }
         }
     }
 }
 
-/// One look at the host, tcx programs included.
-async fn whole(netlink: &Netlink) -> Result<HostSnapshot, NetlinkError> {
-    let mut host = netlink.snapshot().await?;
+/// Adds what netlink does not tell: tcx programs.
+fn add_programs(host: &mut HostSnapshot, ours: &BTreeSet<u32>) {
     for link in host.links.iter().filter(|link| link.mac.is_some()) {
-        match tcx_programs(&link.name) {
-            Ok(programs) if programs.is_empty() => {}
-            Ok(programs) => host.others.programs.entry(link.ifindex).or_default().extend(programs),
-            Err(error) => warn!("the kernel does not tell the tcx programs of {}: {error}", link.name),
+        let programs = tcx_programs(link.ifindex, &link.name, ours);
+        if !programs.is_empty() {
+            host.others.programs.entry(link.ifindex).or_default().extend(programs);
         }
     }
-    Ok(host)
 }
 
 /// What is new.

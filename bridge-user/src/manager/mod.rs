@@ -3,12 +3,15 @@
 //! One loop does everything, so that the heartbeat says what it should: this loop still turns. Events only mean "look
 //! again". A bad file or a failed look changes nothing.
 
+mod due;
 mod error;
 mod file;
+mod files;
 mod guests;
 mod inputs;
 mod memory;
 mod noting;
+mod progress;
 mod remarks;
 mod round;
 mod telemetry;
@@ -34,7 +37,7 @@ use crate::{
     },
 };
 
-/// The heartbeat, and the look at what tells of no change: filters, qdiscs, flows, sysctls, links that are no longer ours. What we must
+/// The heartbeat, and the glance at what tells of no change: programs, chains, flows, sysctls, links that are no longer ours. What we must
 /// yield to is seen within a second.
 const BEAT: Duration = Duration::from_millis(500);
 /// Housekeeping of stations and flows; more often where the slow path forgets sooner.
@@ -52,6 +55,7 @@ pub fn run(pins: &Path, topology: &Path, libvirt: Option<&str>) -> Result<(), Ma
         .with_writer(std::io::stderr)
         .try_init();
     let parsed = load(topology, libvirt)?;
+    files::raise_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ManagerError::Runtime)?;
     runtime.block_on(supervise(pins, topology, libvirt, parsed))
 }
@@ -74,7 +78,7 @@ async fn supervise(pins: &Path, path: &Path, libvirt: Option<&str>, topology: To
     let mut watch = FileWatch::new(path);
     let mut inputs = Inputs::open(&topology).await?;
     let server = telemetry::bind(&topology).await?;
-    let mut manager = Manager::start(pins, topology, &inputs)?;
+    let mut manager = Manager::start(pins, topology, &mut inputs)?;
     let endpoint = telemetry::serve(&manager, server);
     println!("ready: {} ports", manager.attached_ports());
     let _no_systemd = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]);
@@ -100,7 +104,11 @@ async fn turn(
             biased;
             told = signals.next() => match told {
                 Told::Stop => return Ok(()),
-                Told::Reload => reload(manager, inputs, load(watch.path(), libvirt), "SIGHUP"),
+                Told::Reload => {
+                    let since = Instant::now();
+                    reload(manager, inputs, load(watch.path(), libvirt), "SIGHUP");
+                    resync(manager, inputs, since).await;
+                }
             },
             news = inputs.changed() => match news {
                 News::Host(change) => take_up(manager, inputs, change).await?,
@@ -112,7 +120,12 @@ async fn turn(
             () = watch.changed() => reload(manager, inputs, load(watch.path(), libvirt), "the file changed"),
             _ = beat.tick() => {
                 // Not everything that matters has an event: sysctls have none.
-                look(manager, inputs).await;
+                let told = inputs.glance().await;
+                if manager.executor.disturbed() || told {
+                    look(manager, inputs).await;
+                } else {
+                    manager.beat(inputs);
+                }
                 manager.follow(inputs).await;
                 if Instant::now() >= sweep_at {
                     sweep_at = Instant::now() + SWEEP.min(manager.refresh_period());
@@ -136,6 +149,10 @@ async fn take_up(
             manager.round(inputs);
         }
         Ok(Change::LookAgain) => {}
+        Ok(Change::LookSoon) => {
+            inputs.look_soon();
+            return Ok(());
+        }
         Ok(Change::Overrun) => warn!("netlink events were lost; looking at everything again"),
         Err(error) => {
             error!("{error}");
@@ -147,10 +164,23 @@ async fn take_up(
 }
 
 async fn look(manager: &mut Manager, inputs: &mut Inputs) {
-    match inputs.look().await {
+    match inputs.look(&manager.executor.link_ids()).await {
         Ok(()) => manager.round(inputs),
         // The last good look stays.
         Err(error) => manager.failed(&error.to_string()),
+    }
+}
+
+/// Reads every source anew and makes the dataplane as desired, whatever is believed to be so already.
+async fn resync(manager: &mut Manager, inputs: &mut Inputs, since: Instant) {
+    manager.rest = None;
+    manager.memory.doubt();
+    match inputs.anew(&manager.executor.link_ids()).await {
+        Ok(()) => manager.round(inputs),
+        Err(error) => manager.failed(&error.to_string()),
+    }
+    if manager.rest.is_some() {
+        info!("everything was read anew and made true in {} ms", since.elapsed().as_millis());
     }
 }
 

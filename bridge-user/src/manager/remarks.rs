@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
     net::IpAddr,
 };
 
@@ -11,7 +10,7 @@ use bridge_common::abi::{PORT_VIRTUAL, PORT_XDP_TARGET};
 
 use crate::{
     desired::{Desired, HookPoint},
-    source::{Link, LinkKind, PortVlan},
+    source::{Link, LinkKind, PortVlan, sysctl},
     topology::model::Topology,
 };
 
@@ -37,12 +36,7 @@ pub(super) fn remarks(topology: &Topology, desired: &Desired, inputs: &Inputs, s
 /// then come back through the host, which sees half of each connection.
 fn redirects(bridge: &str, inputs: &Inputs) -> Option<String> {
     let subnets: BTreeSet<_> = inputs.host.addresses.iter().filter(|address| address.is_ipv4()).collect();
-    let on = |name: &str| {
-        fs::read_to_string(format!("/proc/sys/net/ipv4/conf/{name}/send_redirects"))
-            .is_ok_and(|text| text.trim() == "1")
-    };
-    let forwards = fs::read_to_string("/proc/sys/net/ipv4/ip_forward").is_ok_and(|text| text.trim() == "1");
-    (forwards && subnets.len() > 1 && (on("all") || on(bridge))).then(|| {
+    (subnets.len() > 1 && sysctl::redirects(bridge)).then(|| {
         format!(
             "{bridge} routes several subnets and sends ICMP redirects, which lead its machines around the host for half \
              of each connection; set net.ipv4.conf.all.send_redirects and net.ipv4.conf.{bridge}.send_redirects to 0"

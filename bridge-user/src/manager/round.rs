@@ -3,40 +3,27 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
-    time::Instant,
+    sync::{Arc, Mutex},
 };
 
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
-use super::{ManagerError, guests::Told, inputs::Inputs, memory::Memory, remarks};
+use super::{
+    ManagerError,
+    guests::Told,
+    inputs::Inputs,
+    memory::Memory,
+    progress::{Outcome, Progress, Rest},
+    remarks,
+};
 use crate::{
     clock::monotonic_ns,
     dataplane::{DataplaneError, executor::Executor},
     desired::{self, Desired, DesiredPort, HookPoint},
-    metrics::{Reconcile, ReconcileState},
     policy::{self, lowered::Lowered},
     reconcile::{self, Report},
     topology::model::{OnExit, Topology},
 };
-
-/// What the metrics endpoint tells of the loop.
-#[derive(Debug)]
-pub(super) struct Progress {
-    pub(super) state: ReconcileState,
-    pub(super) last_success: Option<Instant>,
-    pub(super) failures: u64,
-}
-
-impl Progress {
-    pub(super) fn tell(&self) -> Reconcile {
-        Reconcile {
-            state: self.state,
-            last_success_age_seconds: self.last_success.map(|at| at.elapsed().as_secs_f64()),
-            failures: self.failures,
-        }
-    }
-}
 
 /// The manager of one bridge.
 pub(super) struct Manager {
@@ -50,9 +37,11 @@ pub(super) struct Manager {
     lowered_from: Vec<std::net::IpAddr>,
     pub(super) before_attach: BTreeMap<u32, u64>,
     /// The last error told, so that it is told once.
-    told: String,
+    pub(super) told: String,
     /// What libvirt had said by the last round.
     pub(super) guests: Option<Told>,
+    /// What the last round came to, if there is nothing left to do.
+    pub(super) rest: Option<Rest>,
     /// Remarks of the last round: each is logged when it appears.
     pub(super) remarked: Vec<String>,
     /// Source addresses in no zone, as of the last sweep.
@@ -63,27 +52,28 @@ pub(super) struct Manager {
 
 impl Manager {
     /// Takes the bridge over and brings it to the desired state for the first time.
-    pub(super) fn start(pins: &Path, topology: Topology, inputs: &Inputs) -> Result<Self, ManagerError> {
+    pub(super) fn start(pins: &Path, topology: Topology, inputs: &mut Inputs) -> Result<Self, ManagerError> {
         let limits = topology.limits;
         // The policy is lowered for good once the old manager's rule slots are known.
         let draft = Arc::new(policy::lower(&topology.policy, &inputs.host.addresses, &[])?);
         let desired = desire(&topology, inputs, &draft)?.harmless()?;
         accept_unpoliced(&desired)?;
         let executor = Executor::open(pins, &topology.bridge.name, limits)?;
+        inputs.complete(&executor.link_ids());
         let lowered = Arc::new(policy::lower(&topology.policy, &inputs.host.addresses, executor.rule_ids())?);
         let before_attach = executor.previous().ports.values().map(|port| (port.ifindex, port.before_attach)).collect();
-        let progress = Progress { state: ReconcileState::Starting, last_success: None, failures: 0 };
         let mut manager = Self {
             pins: pins.into(),
             topology,
             executor,
             desired,
-            progress: Arc::new(Mutex::new(progress)),
+            progress: Arc::new(Mutex::new(Progress::starting())),
             lowered,
             lowered_from: inputs.host.addresses.clone(),
             before_attach,
             told: String::new(),
             guests: None,
+            rest: None,
             remarked: Vec::new(),
             zoneless: remarks::Seen::new(),
             refreshed_ns: monotonic_ns(),
@@ -125,23 +115,41 @@ impl Manager {
         reconcile::converge(&mut self.executor, &self.desired)
     }
 
-    /// Logs each remark when it appears, before anything is attached.
-    fn remark(&mut self, inputs: &Inputs) {
+    /// Logs each remark when it appears, before anything is attached. Whether there are others than before.
+    fn remark(&mut self, inputs: &Inputs) -> bool {
         let remarks = remarks::remarks(&self.topology, &self.desired, inputs, &self.zoneless);
         for remark in remarks.iter().filter(|remark| !self.remarked.contains(remark)) {
             warn!("{remark}");
         }
+        let others = remarks != self.remarked;
         self.remarked = remarks;
+        others
+    }
+
+    /// After a glance at which nothing was new. While there is nothing to do only the heart beats.
+    pub(super) fn beat(&mut self, inputs: &Inputs) {
+        let Some(rest) = self.rest.as_ref().filter(|rest| rest.version == inputs.version) else {
+            return self.round(inputs);
+        };
+        let outcome = rest.outcome.clone();
+        match self.executor.beat(monotonic_ns()) {
+            Ok(()) => self.tell(outcome),
+            Err(error) => self.failed(&error.to_string()),
+        }
     }
 
     /// One round. Errors are told once each, counted, and tried again in the next round.
     pub(super) fn round(&mut self, inputs: &Inputs) {
-        if let Err(error) = self.try_round(inputs) {
-            self.failed(&error.to_string());
+        match self.try_round(inputs) {
+            Ok(outcome) => self.tell(outcome),
+            Err(error) => self.failed(&error.to_string()),
         }
     }
 
-    fn try_round(&mut self, inputs: &Inputs) -> Result<(), ManagerError> {
+    fn try_round(&mut self, inputs: &Inputs) -> Result<Outcome, ManagerError> {
+        if let Some(outcome) = self.resting(inputs)? {
+            return Ok(outcome);
+        }
         if self.lowered_from != inputs.host.addresses {
             self.lower(inputs)?;
         }
@@ -158,16 +166,30 @@ impl Manager {
         };
         let report = self.converge(inputs)?;
         self.settled()?;
-        if let Some(error) = refused {
-            return Err(error.into());
+        let outcome = match (refused, report.failed.first()) {
+            (Some(error), _) => Err(error.to_string()),
+            (None, Some(failure)) => Err(failure.error.to_string()),
+            (None, None) => Ok(report.notes.iter().map(ToString::to_string).collect()),
+        };
+        let rest = || Rest { version: inputs.version, outcome: outcome.clone() };
+        self.rest = report.is_settled().then(rest);
+        Ok(outcome)
+    }
+
+    /// What the last round came to, if nothing has changed since of what it was made from, and nothing of ours has gone.
+    fn resting(&mut self, inputs: &Inputs) -> Result<Option<Outcome>, ManagerError> {
+        let Some(rest) = self.rest.take().filter(|rest| rest.version == inputs.version) else { return Ok(None) };
+        if self.executor.bury()? {
+            return Ok(None);
         }
-        match report.failed.into_iter().next() {
-            Some(failure) => Err(failure.error.into()),
-            None => {
-                self.succeeded(&report.notes.iter().map(ToString::to_string).collect::<Vec<_>>());
-                Ok(())
-            }
+        if self.remark(inputs) {
+            self.settled()?;
+        } else {
+            self.executor.beat(monotonic_ns())?;
         }
+        let outcome = rest.outcome.clone();
+        self.rest = Some(rest);
+        Ok(Some(outcome))
     }
 
     /// The host is such that no desired state can be told: the last one stays, less the ports that are gone (or nobody's
@@ -208,6 +230,7 @@ impl Manager {
             Ok(lowered) => {
                 self.lowered = lowered;
                 self.topology = topology;
+                self.rest = None;
                 true
             }
             Err(error) => {
@@ -228,39 +251,6 @@ impl Manager {
             Err(error) => return Err(error.into()),
         }
         Ok(lowered)
-    }
-
-    fn progress(&self) -> std::sync::MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn succeeded(&mut self, notes: &[String]) {
-        {
-            let mut progress = self.progress();
-            progress.state = ReconcileState::InSync;
-            progress.last_success = Some(Instant::now());
-        }
-        if !self.told.is_empty() && notes.is_empty() {
-            info!("all is well again");
-        }
-        let text = notes.join("; ");
-        if !notes.is_empty() && self.told != text {
-            warn!("{text}");
-        }
-        self.told = text;
-    }
-
-    /// A round, or a look before it, failed.
-    pub(super) fn failed(&mut self, text: &str) {
-        {
-            let mut progress = self.progress();
-            progress.state = ReconcileState::Failing;
-            progress.failures += 1;
-        }
-        if self.told != text {
-            error!("{text}");
-            self.told = text.into();
-        }
     }
 
     /// Ports with all their programs attached.

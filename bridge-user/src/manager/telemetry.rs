@@ -99,7 +99,11 @@ impl Manager {
                 seen.entry(name.clone()).or_default().insert(address);
             }
         }
-        self.zoneless = seen;
+        if self.zoneless != seen {
+            self.zoneless = seen;
+            // What is told of them changes.
+            self.rest = None;
+        }
         Ok(())
     }
 

@@ -33,7 +33,7 @@ impl Planner<'_> {
         }
         self.put_stations(slot);
         let allowed = wanted.guard.iter().map(|address| address.at(slot)).collect();
-        self.put_guard(&allowed);
+        self.put_guard(slot, &allowed);
         if wanted.port.is(abi::PORT_XDP_TARGET) && self.targets.insert(slot, ifindex) != Some(ifindex) {
             self.ops.push(Op::SetTarget { slot, ifindex });
         }
@@ -43,19 +43,15 @@ impl Planner<'_> {
         self.remove_stations(slot);
     }
 
-    fn put_guard(&mut self, allowed: &BTreeSet<GuardKey>) {
-        self.ops.extend(allowed.difference(&self.guard).map(|key| Op::PutGuard(*key)));
-        self.guard.extend(allowed);
+    fn put_guard(&mut self, slot: u16, allowed: &BTreeSet<GuardKey>) {
+        let held = self.guard.entry(slot).or_default();
+        self.ops.extend(allowed.difference(held).map(|key| Op::PutGuard(*key)));
+        held.extend(allowed);
     }
 
     fn remove_guard(&mut self, slot: u16, allowed: &BTreeSet<GuardKey>) {
-        let ops = &mut self.ops;
-        self.guard.retain(|key| {
-            let stays = key.port != slot || allowed.contains(key);
-            if !stays {
-                ops.push(Op::RemoveGuard(*key));
-            }
-            stays
-        });
+        let held = self.guard.entry(slot).or_default();
+        self.ops.extend(held.difference(allowed).map(|key| Op::RemoveGuard(*key)));
+        held.retain(|key| allowed.contains(key));
     }
 }

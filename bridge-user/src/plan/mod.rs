@@ -17,6 +17,7 @@ mod install;
 mod op;
 mod remove;
 mod slots;
+mod stations;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -26,6 +27,7 @@ use bridge_common::abi::{Control, GuardKey, NO_PORT, Port, STATION_HOST, STATION
 
 pub use self::op::{Op, Scope, StationEntry};
 use self::slots::Slots;
+use self::stations::Stations;
 use crate::desired::{ControlWords, Desired, HookPoint, StationOwner};
 use crate::policy::lowered::Lowered;
 
@@ -115,13 +117,14 @@ struct Planner<'a> {
     desired: &'a Desired,
     actual: &'a Actual,
     slots: Slots,
-    /// Desired stations by slot; those of ports without a slot are left out.
-    wanted: BTreeMap<StationKey, StationEntry>,
+    /// Desired stations; those of ports without a slot are left out.
+    wanted: Stations,
     ports: BTreeMap<u16, Port>,
     vlans: BTreeMap<u16, VlanSet>,
     attached: BTreeSet<(u32, HookPoint)>,
-    stations: BTreeMap<StationKey, StationEntry>,
-    guard: BTreeSet<GuardKey>,
+    stations: Stations,
+    /// By slot.
+    guard: BTreeMap<u16, BTreeSet<GuardKey>>,
     targets: BTreeMap<u16, u32>,
     ops: Vec<Op>,
 }
@@ -129,6 +132,10 @@ struct Planner<'a> {
 impl<'a> Planner<'a> {
     fn new(desired: &'a Desired, actual: &'a Actual, slots: Slots) -> Self {
         let wanted = desired.stations.iter().filter_map(|(key, owner)| Some((*key, entry(*owner, &slots)?))).collect();
+        let mut guard: BTreeMap<u16, BTreeSet<GuardKey>> = BTreeMap::new();
+        for key in &actual.guard {
+            guard.entry(key.port).or_default().insert(*key);
+        }
         Self {
             desired,
             actual,
@@ -137,8 +144,8 @@ impl<'a> Planner<'a> {
             ports: actual.ports.clone(),
             vlans: actual.vlans.clone(),
             attached: actual.attached.clone(),
-            stations: actual.stations.clone(),
-            guard: actual.guard.clone(),
+            stations: actual.stations.iter().map(|(key, station)| (*key, *station)).collect(),
+            guard,
             targets: actual.targets.clone(),
             ops: Vec::new(),
         }
@@ -180,23 +187,18 @@ impl<'a> Planner<'a> {
     }
 
     fn put_stations(&mut self, slot: u16) {
-        for (key, station) in self.wanted.iter().filter(|(_, station)| station.port == slot) {
-            if self.stations.insert(*key, *station) != Some(*station) {
-                self.ops.push(Op::PutStation { key: *key, station: *station });
+        for (key, station) in self.wanted.of(slot) {
+            if self.stations.insert(key, station) != Some(station) {
+                self.ops.push(Op::PutStation { key, station });
             }
         }
     }
 
     /// Removes the slot's stations that nobody wants. One that another port wants is stored over, never absent.
     fn remove_stations(&mut self, slot: u16) {
-        let (wanted, ops) = (&self.wanted, &mut self.ops);
-        self.stations.retain(|key, station| {
-            let stays = station.port != slot || wanted.contains_key(key);
-            if !stays {
-                ops.push(Op::RemoveStation { key: *key, station: *station });
-            }
-            stays
-        });
+        let wanted = &self.wanted;
+        let removed = self.stations.remove(slot, |key| !wanted.contains(key));
+        self.ops.extend(removed.into_iter().map(|(key, station)| Op::RemoveStation { key, station }));
     }
 }
 

@@ -104,23 +104,12 @@ impl Planner<'_> {
 
     /// All of the slot's stations, those too that another port will have: until then the slot may be someone else's.
     fn drop_stations(&mut self, slot: u16) {
-        let ops = &mut self.ops;
-        self.stations.retain(|key, station| {
-            if station.port == slot {
-                ops.push(Op::RemoveStation { key: *key, station: *station });
-            }
-            station.port != slot
-        });
+        let removed = self.stations.remove(slot, |_| true);
+        self.ops.extend(removed.into_iter().map(|(key, station)| Op::RemoveStation { key, station }));
     }
 
     fn drop_guard(&mut self, slot: u16) {
-        let ops = &mut self.ops;
-        self.guard.retain(|key| {
-            if key.port == slot {
-                ops.push(Op::RemoveGuard(*key));
-            }
-            key.port != slot
-        });
+        self.ops.extend(self.guard.remove(&slot).into_iter().flatten().map(Op::RemoveGuard));
     }
 
     /// XDP first: it may lean on TC ingress.

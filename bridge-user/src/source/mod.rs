@@ -5,6 +5,7 @@ pub mod libvirt;
 pub mod netlink;
 pub mod openflow;
 pub mod ovsdb;
+pub mod sysctl;
 pub mod told;
 pub mod unixctl;
 mod vlan;
@@ -30,6 +31,15 @@ pub struct HostSnapshot {
     pub addresses: Vec<IpAddr>,
     /// What others have put in the frames' way.
     pub others: Others,
+}
+
+impl HostSnapshot {
+    /// Whether both say the same, apart from how many frames have passed.
+    pub fn agrees(&self, other: &Self) -> bool {
+        let same = |(one, two): (&Link, &Link)| Link { rx_packets: two.rx_packets, ..one.clone() } == *two;
+        let links = self.links.len() == other.links.len() && self.links.iter().zip(&other.links).all(same);
+        links && self.addresses == other.addresses && self.others == other.others
+    }
 }
 
 /// What others than us have put in the way of frames, in words.

@@ -71,7 +71,12 @@ impl<T: Payload> Channel<T> {
 
     /// A change, acknowledged.
     pub(super) async fn change(&self, request: T) -> Result<(), NetlinkError> {
-        self.exchange(&request, NLM_F_REQUEST | NLM_F_ACK).await.map(|_| ())
+        self.ask(request).await.map(|_| ())
+    }
+
+    /// A question of which the answer is no dump: what comes before the acknowledgement.
+    pub(super) async fn ask(&self, request: T) -> Result<Vec<T>, NetlinkError> {
+        Ok(self.exchange(&request, NLM_F_REQUEST | NLM_F_ACK).await?.unwrap_or_default())
     }
 
     async fn exchange(&self, request: &T, flags: u16) -> Result<Option<Vec<T>>, NetlinkError> {

@@ -4,19 +4,22 @@ use std::collections::VecDeque;
 
 use futures::{FutureExt as _, StreamExt as _};
 use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use netlink_packet_route::RouteNetlinkMessage;
 use rtnetlink::MulticastGroup;
 
 use super::NetlinkError;
 use super::channel::{Pump, Unsolicited, listen};
 use super::fdb::{News, StationNews};
 use super::features::DeviceMessage;
+use super::raw::Raw;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Links, bridge ports, addresses or XDP features changed: take a snapshot.
     LookAgain,
+    /// Somebody's queueing disciplines or filters changed: take a snapshot soon. Whoever shapes traffic may change them all the time.
+    LookSoon,
     /// The link with this ifindex left the namespace (deleted or moved): its entries must go now, then take a snapshot.
     LinkRemoved(u32),
     /// Events were lost, removals possibly too: take a snapshot and believe only that.
@@ -24,12 +27,24 @@ pub enum Change {
 }
 
 /// Multicast groups. Changes of bridge ports come in `Link` as RTM_NEWLINK of family AF_BRIDGE.
-const GROUPS: [u32; 3] =
-    [MulticastGroup::Link as u32, MulticastGroup::Ipv4Ifaddr as u32, MulticastGroup::Ipv6Ifaddr as u32];
+const GROUPS: [u32; 4] = [
+    MulticastGroup::Link as u32,
+    MulticastGroup::Ipv4Ifaddr as u32,
+    MulticastGroup::Ipv6Ifaddr as u32,
+    MulticastGroup::Tc as u32,
+];
+
+/// Message types (linux/rtnetlink.h): the removal of a link, and the first and last about queueing disciplines, classes and filters.
+const RTM_DELLINK: u16 = 17;
+const RTM_NEWQDISC: u16 = 36;
+const RTM_GETTFILTER: u16 = 46;
+/// `struct ifinfomsg`: the family is its first byte.
+const AF_BRIDGE: u8 = 7;
+const IFINDEX: usize = 4;
 
 /// Open sockets and what was read from them but not yet told.
 pub(super) struct Events {
-    route: Unsolicited<RouteNetlinkMessage>,
+    route: Unsolicited<Raw>,
     /// On a socket of their own: thousands at once must not push out the others. None of them is a change to look at.
     stations: Unsolicited<RouteNetlinkMessage>,
     features: Option<Unsolicited<DeviceMessage>>,
@@ -39,7 +54,7 @@ pub(super) struct Events {
 }
 
 impl Events {
-    /// Listens to links, addresses and stations of bridges.
+    /// Listens to links, addresses, queueing disciplines, filters and stations of bridges.
     pub(super) fn open() -> Result<Self, NetlinkError> {
         let (pump, route) = listen(netlink_sys::protocols::NETLINK_ROUTE, &GROUPS)?;
         let (of_stations, stations) = listen(netlink_sys::protocols::NETLINK_ROUTE, &[MulticastGroup::Neigh as u32])?;
@@ -101,15 +116,14 @@ async fn next_feature(features: &mut Option<Unsolicited<DeviceMessage>>) -> Opti
     }
 }
 
-fn of_route(message: &NetlinkMessage<RouteNetlinkMessage>) -> Change {
-    match &message.payload {
-        NetlinkPayload::Overrun(_) => Change::Overrun,
+fn of_route(message: &NetlinkMessage<Raw>) -> Change {
+    let NetlinkPayload::InnerMessage(raw) = &message.payload else {
+        return if matches!(message.payload, NetlinkPayload::Overrun(_)) { Change::Overrun } else { Change::LookAgain };
+    };
+    match (raw.kind, raw.word(IFINDEX)) {
         // Of family AF_BRIDGE it means that the port left its bridge; the link is still there.
-        NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(link))
-            if link.header.interface_family != AddressFamily::Bridge =>
-        {
-            Change::LinkRemoved(link.header.index)
-        }
+        (RTM_DELLINK, Ok(ifindex)) if raw.body.first() != Some(&AF_BRIDGE) => Change::LinkRemoved(ifindex),
+        (RTM_NEWQDISC..=RTM_GETTFILTER, _) => Change::LookSoon,
         _ => Change::LookAgain,
     }
 }
@@ -127,6 +141,7 @@ struct Waiting {
     removed: VecDeque<u32>,
     overrun: bool,
     look_again: bool,
+    look_soon: bool,
 }
 
 impl Waiting {
@@ -135,6 +150,7 @@ impl Waiting {
             Change::LinkRemoved(ifindex) => self.removed.push_back(ifindex),
             Change::Overrun => self.overrun = true,
             Change::LookAgain => self.look_again = true,
+            Change::LookSoon => self.look_soon = true,
         }
     }
 
@@ -142,44 +158,65 @@ impl Waiting {
         if let Some(ifindex) = self.removed.pop_front() {
             return Some(Change::LinkRemoved(ifindex));
         }
-        // An overrun asks for all that a "look again" asks for.
-        if std::mem::take(&mut self.overrun) {
-            self.look_again = false;
-            return Some(Change::Overrun);
-        }
-        std::mem::take(&mut self.look_again).then_some(Change::LookAgain)
+        let Self { overrun, look_again, look_soon, .. } = std::mem::take(self);
+        // Each asks for all that those after it ask for.
+        let told = [(overrun, Change::Overrun), (look_again, Change::LookAgain), (look_soon, Change::LookSoon)];
+        told.into_iter().find(|(happened, _)| *happened).map(|(_, change)| change)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use netlink_packet_core::NetlinkHeader;
-    use netlink_packet_route::link::LinkMessage;
 
     use super::*;
 
-    fn removal(family: AddressFamily) -> NetlinkMessage<RouteNetlinkMessage> {
-        let mut link = LinkMessage::default();
-        link.header.index = 9;
-        link.header.interface_family = family;
-        NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(link)))
+    /// Of link 9.
+    fn message(kind: u16, family: u8) -> NetlinkMessage<Raw> {
+        let raw = Raw { kind, body: vec![family, 0, 0, 0, 9, 0, 0, 0] };
+        NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::InnerMessage(raw))
     }
 
     #[test]
     fn a_port_that_leaves_its_bridge_is_still_a_link() {
-        assert_eq!(of_route(&removal(AddressFamily::Unspec)), Change::LinkRemoved(9));
-        assert_eq!(of_route(&removal(AddressFamily::Bridge)), Change::LookAgain);
+        assert_eq!(of_route(&message(RTM_DELLINK, 0)), Change::LinkRemoved(9));
+        assert_eq!(of_route(&message(RTM_DELLINK, AF_BRIDGE)), Change::LookAgain);
+    }
+
+    #[test]
+    fn what_cannot_be_read_means_look_again_and_what_was_lost_is_said() {
+        let cut = Raw { kind: RTM_DELLINK, body: vec![0; 5] };
+        let cut = NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::InnerMessage(cut));
+        assert_eq!(of_route(&cut), Change::LookAgain);
+        let lost = NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::Overrun(Vec::new()));
+        assert_eq!(of_route(&lost), Change::Overrun);
+    }
+
+    #[test]
+    fn disciplines_and_filters_can_wait_and_links_and_addresses_cannot() {
+        // RTM_NEWQDISC, RTM_DELQDISC, RTM_NEWTFILTER, RTM_DELTFILTER
+        for kind in [36, 37, 44, 45] {
+            assert_eq!(of_route(&message(kind, 0)), Change::LookSoon, "{kind}");
+        }
+        // RTM_NEWLINK, RTM_NEWADDR, RTM_DELADDR
+        for kind in [16, 20, 21] {
+            assert_eq!(of_route(&message(kind, 0)), Change::LookAgain, "{kind}");
+        }
+    }
+
+    fn told(happened: &[Change]) -> Vec<Change> {
+        let mut waiting = Waiting::default();
+        happened.iter().for_each(|change| waiting.add(*change));
+        std::iter::from_fn(|| waiting.take()).collect()
     }
 
     #[test]
     fn removals_come_first_and_none_is_merged_away() {
-        let mut waiting = Waiting::default();
-        for change in
-            [Change::LookAgain, Change::LinkRemoved(1), Change::Overrun, Change::LookAgain, Change::LinkRemoved(2)]
-        {
-            waiting.add(change);
-        }
-        let told: Vec<_> = std::iter::from_fn(|| waiting.take()).collect();
-        assert_eq!(told, [Change::LinkRemoved(1), Change::LinkRemoved(2), Change::Overrun]);
+        use Change::{LinkRemoved, LookAgain, LookSoon, Overrun};
+        let happened = [LookSoon, LookAgain, LinkRemoved(1), Overrun, LookAgain, LinkRemoved(2)];
+        assert_eq!(told(&happened), [LinkRemoved(1), LinkRemoved(2), Overrun]);
+        assert_eq!(told(&[LookSoon, LookAgain, LookSoon]), [LookAgain]);
+        assert_eq!(told(&[LookSoon, LinkRemoved(3), LookSoon]), [LinkRemoved(3), LookSoon]);
+        assert_eq!(told(&[]), []);
     }
 }

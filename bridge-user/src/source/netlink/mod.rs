@@ -29,7 +29,7 @@ use self::events::Events;
 pub use self::fdb::StationNews;
 use self::features::Features;
 use self::raw::Raw;
-use super::{HostSnapshot, Others, SlowFdb};
+use super::{HostSnapshot, Others, SlowFdb, sysctl};
 use bridge_common::abi::StationKey;
 
 /// How often an inconsistent look is repeated before it is an error.
@@ -115,7 +115,7 @@ impl Netlink {
         let mut links = link::links(rows)?;
         let rows = self.route.dump(RouteNetlinkMessage::GetAddress(Default::default())).await?;
         let Some(addresses) = address::addresses(rows, &links)? else { return Ok(None) };
-        if bridges_call_netfilter() {
+        if sysctl::bridges_call_netfilter() {
             links.iter_mut().filter_map(|(link, _)| link.bridge.as_mut()).for_each(|bridge| bridge.nf_call = true);
         }
         if let Some(features) = &self.features {
@@ -142,6 +142,14 @@ impl Netlink {
         };
         let (programs, qdiscs) = (disciplines.filters, disciplines.chosen);
         Ok(Others { programs, qdiscs, devices: chains.devices, bridge: chains.bridge })
+    }
+
+    /// A number that changes with every change of nftables, which is far less to ask for than what changed.
+    pub async fn nftables_generation(&self) -> Result<Option<u32>, NetlinkError> {
+        match &self.netfilter {
+            Some(netfilter) => nftables::generation(netfilter).await,
+            None => Ok(None),
+        }
     }
 
     /// Waits until something changed. Cancel-safe. Events are merged: one answer may stand for many, removals come first and one by one.
@@ -177,13 +185,4 @@ impl Netlink {
         }
         self.route.change(RouteNetlinkMessage::NewNeighbour(message)).await
     }
-}
-
-/// Whether `net.bridge.bridge-nf-call-*` sends the frames of every Linux bridge of this namespace through iptables or
-/// nftables. No such files: br_netfilter is not loaded.
-fn bridges_call_netfilter() -> bool {
-    ["iptables", "ip6tables", "arptables"].iter().any(|which| {
-        let path = format!("/proc/sys/net/bridge/bridge-nf-call-{which}");
-        std::fs::read_to_string(path).is_ok_and(|value| value.trim() != "0")
-    })
 }

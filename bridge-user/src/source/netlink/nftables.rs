@@ -9,6 +9,8 @@ use super::{NetlinkError, channel::Channel};
 
 /// Subsystem 10, message 4.
 const NFT_MSG_GETCHAIN: u16 = 10 << 8 | 4;
+const NFT_MSG_GETGEN: u16 = 10 << 8 | 16;
+const NFTA_GEN_ID: u16 = 1;
 const NFGENMSG_LEN: usize = 4;
 const NFTA_CHAIN_TABLE: u16 = 1;
 const NFTA_CHAIN_NAME: u16 = 3;
@@ -31,18 +33,33 @@ pub(super) struct Chains {
 /// Looks at every family's chains. A kernel without nftables has none.
 pub(super) async fn look(channel: &Channel<Raw>) -> Result<Chains, NetlinkError> {
     let request = Raw { kind: NFT_MSG_GETCHAIN, body: vec![0; NFGENMSG_LEN] };
-    let rows = match channel.dump(request).await {
+    Ok(chains(&unless_missing(channel.dump(request).await)?))
+}
+
+/// A number that every change of this namespace's nftables raises; `None`: no nftables.
+pub(super) async fn generation(channel: &Channel<Raw>) -> Result<Option<u32>, NetlinkError> {
+    let request = Raw { kind: NFT_MSG_GETGEN, body: vec![0; NFGENMSG_LEN] };
+    let rows = unless_missing(channel.ask(request).await)?;
+    Ok(rows.first().and_then(|row| number(find(row.attributes(NFGENMSG_LEN), NFTA_GEN_ID)?)))
+}
+
+fn number(value: &[u8]) -> Option<u32> {
+    value.try_into().ok().map(u32::from_be_bytes)
+}
+
+/// The answer; none from a kernel without nftables.
+fn unless_missing(answer: Result<Vec<Raw>, NetlinkError>) -> Result<Vec<Raw>, NetlinkError> {
+    match answer {
         Err(NetlinkError::Refused(error))
             if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EOPNOTSUPP | libc::ENOENT)) =>
         {
-            Vec::new()
+            Ok(Vec::new())
         }
         Err(NetlinkError::Refused(error)) if error.raw_os_error() == Some(libc::EPERM) => {
-            return Err(NetlinkError::NotPermitted("the chains of nftables"));
+            Err(NetlinkError::NotPermitted("the chains of nftables"))
         }
-        rows => rows?,
-    };
-    Ok(chains(&rows))
+        rows => rows,
+    }
 }
 
 fn chains(rows: &[Raw]) -> Chains {

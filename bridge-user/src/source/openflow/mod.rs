@@ -1,9 +1,10 @@
 //! A minimal OpenFlow 1.0 client to one bridge's management socket, for two things: keeping the bridge's FDB entries young, and asking whether its
 //! only flow is the default `NORMAL`. It installs no flow and changes no setting.
 //!
-//! Open one connection for each round of work: the switch's echo requests are answered only while a call runs. The calls are not cancel-safe;
-//! after an error or a dropped call, connect anew.
+//! Open one connection for each round of work, or keep one for questions that come often ([`FlowWatch`]): the switch's echo requests are
+//! answered only while a call runs. The calls are not cancel-safe; after an error or a dropped call, connect anew.
 
+mod kept;
 mod message;
 
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
+pub use self::kept::FlowWatch;
 pub use self::message::Refresh;
 use self::message::{
     BARRIER_REPLY, BARRIER_REQUEST, ECHO_REPLY, ECHO_REQUEST, ERROR, Flows, HEADER, HELLO, STATS_REPLY, VERSION,
