@@ -81,7 +81,7 @@ fn start(report: &Report, lab: &Lab, control: &Control, programs: &mut Programs)
 }
 
 /// Ends the manager and detaches what it leaves in force.
-fn stop(report: &Report, lab: &Lab, fastbridge: &mut Fastbridge, pins: &Path) -> Result<()> {
+pub(super) fn stop(report: &Report, lab: &Lab, fastbridge: &mut Fastbridge, pins: &Path) -> Result<()> {
     report.step("stopping fastbridge")?;
     let status = fastbridge.terminate()?;
     fastbridge.control().detach()?;
