@@ -12,6 +12,7 @@ mod rates;
 mod reach;
 mod refusal;
 mod report;
+mod snmp;
 mod vms;
 
 use std::{os::unix::process::CommandExt as _, path::PathBuf, process::Command};

@@ -7,7 +7,7 @@ use bridge_tests::{fastbridge::Control, format_mac, lab::Guest};
 use serde_json::Value;
 
 use super::site::Site;
-use crate::run::{iperf, report::Report};
+use crate::run::{iperf, report::Report, snmp};
 
 const TARGET: (&str, &str) = ("master1", "10.17.4.21");
 const PEER: (&str, &str) = ("master2", "10.17.4.22");
@@ -101,22 +101,5 @@ fn ping_from(site: &Site, namespace: &str, target: &str) -> Result<bool> {
 /// ICMP echo requests that the guest's IP layer has received so far.
 fn echo_requests(guest: &Guest) -> Result<u64> {
     let (text, _) = guest.run("cat /proc/net/snmp")?;
-    in_echos(&text).context("the guest's /proc/net/snmp has no Icmp InEchos")
-}
-
-fn in_echos(text: &str) -> Option<u64> {
-    let mut lines = text.lines().filter(|line| line.starts_with("Icmp:"));
-    let column = lines.next()?.split_whitespace().position(|name| name == "InEchos")?;
-    lines.next()?.split_whitespace().nth(column)?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_column_is_found_by_its_name() {
-        assert_eq!(in_echos("Ip: InEchos\nIp: 1\nIcmp: InMsgs InEchos\nIcmp: 9 4\n"), Some(4));
-        assert_eq!(in_echos("Icmp: InMsgs\nIcmp: 9\n"), None);
-    }
+    snmp::counter(&text, "Icmp:", "InEchos").context("the guest's /proc/net/snmp has no Icmp InEchos")
 }
