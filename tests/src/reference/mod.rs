@@ -5,7 +5,7 @@ mod nat;
 mod vlans;
 
 use crate::error::Result;
-use crate::lab::{Builder, Lab, MachineSpec, Probe, SlowPath};
+use crate::lab::{Builder, GuestSpec, Lab, MachineSpec, Probe, SlowPath};
 use crate::{Mac, format_mac};
 
 pub use vlans::{access_vlans, after_with_vlans};
@@ -50,6 +50,14 @@ pub fn machines() -> Vec<MachineSpec> {
     MACHINES.iter().map(|machine| spec(*machine)).chain([api_lb()]).collect()
 }
 
+/// Some of the machines as guests of libvirt: two masters, and the two targets that are machines.
+#[must_use]
+pub fn guests() -> Vec<GuestSpec> {
+    let wanted = ["master1", "master2", "freeipa1", "k8s-api-lb"];
+    let specs = machines().into_iter().filter(|spec| wanted.contains(&spec.name()));
+    specs.map(|spec| GuestSpec::like(&spec)).collect()
+}
+
 fn spec((name, port, address): (&str, &str, &str)) -> MachineSpec {
     let (network, _) = address.rsplit_once('.').unwrap_or((address, ""));
     MachineSpec::new(name, port).mac(mac_of(address)).address(address).gateway(&format!("{network}.1"))
@@ -76,7 +84,12 @@ pub fn after(slow_path: SlowPath) -> Result<Lab> {
 
 /// Like [`after`], in a lab that the caller has begun to describe.
 pub fn after_in(builder: Builder) -> Result<Lab> {
-    let mut lab = machines().into_iter().fold(builder, Builder::machine).build()?;
+    without_machines(machines().into_iter().fold(builder, Builder::machine))
+}
+
+/// Like [`after_in`], without its machines: guests take their places (see [`guests`]).
+pub fn without_machines(builder: Builder) -> Result<Lab> {
+    let mut lab = builder.build()?;
     route_on_host(&lab, &HOST_ADDRESSES)?;
     add_outside(&mut lab, UPLINK)?;
     lab.add_port(UPLINK)?;

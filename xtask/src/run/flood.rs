@@ -18,6 +18,7 @@ use nix::{
     sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, sendmmsg},
 };
 
+use super::snmp;
 use crate::interrupt;
 
 const DURATION: Duration = Duration::from_secs(2);
@@ -66,23 +67,5 @@ fn send(source: &UdpSocket, end: Instant) -> Result<()> {
 fn delivered(netns: &Netns) -> Result<u64> {
     // Of the thread: /proc/net would be the namespace of the process.
     let text = netns.enter(|| fs::read_to_string("/proc/thread-self/net/snmp"))?.context("/proc/net/snmp")?;
-    in_delivers(&text).context("/proc/net/snmp has no Ip InDelivers")
-}
-
-fn in_delivers(text: &str) -> Option<u64> {
-    let mut lines = text.lines().filter(|line| line.starts_with("Ip:"));
-    let column = lines.next()?.split_whitespace().position(|name| name == "InDelivers")?;
-    lines.next()?.split_whitespace().nth(column)?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_column_is_found_by_its_name() {
-        let text = "Ip: Forwarding InReceives InDelivers\nIp: 1 20 19\nUdp: InDatagrams\nUdp: 3\n";
-        assert_eq!(in_delivers(text), Some(19));
-        assert_eq!(in_delivers("Ip: Forwarding\nIp: 1\n"), None);
-    }
+    snmp::counter(&text, "Ip:", "InDelivers").context("/proc/net/snmp has no Ip InDelivers")
 }

@@ -74,7 +74,7 @@ fn await_end(client: &mut Child) -> Result<()> {
     Ok(())
 }
 
-fn rate(result: &Value) -> Result<f64> {
+pub(super) fn rate(result: &Value) -> Result<f64> {
     if let Some(error) = result["error"].as_str() {
         bail!("iperf3: {error}");
     }

@@ -13,6 +13,8 @@ mod rates;
 mod reach;
 mod refusal;
 mod report;
+mod snmp;
+mod vms;
 
 use std::{os::unix::process::CommandExt as _, path::PathBuf, process::Command};
 
@@ -28,6 +30,12 @@ pub(crate) struct Run {
     /// namespaces, print the proof, take it down; the exit code says whether every line held.
     #[arg(long, value_name = "FILE")]
     topology: Option<PathBuf>,
+    /// With a topology file: follow this libvirt, such as qemu:///system.
+    #[arg(long, value_name = "URI", requires = "topology")]
+    libvirt: Option<String>,
+    /// Prove it with virtual machines: a libvirtd and emulated guests in the lab, beside Open vSwitch.
+    #[arg(long, conflicts_with = "topology")]
+    vms: bool,
 }
 
 impl Run {
@@ -37,6 +45,7 @@ impl Run {
             Build::release().run()?;
             let mut command = Command::new(&manager);
             command.args(["run", "--topology"]).arg(topology);
+            command.args(self.libvirt.iter().flat_map(|uri| ["--libvirt", uri]));
             eprintln!("$ {} run --topology {}", manager.display(), topology.display());
             // It becomes the manager: signals reach it, and its exit code is ours.
             return Err(command.exec()).with_context(|| format!("{} could not be started", manager.display()));
@@ -44,6 +53,6 @@ impl Run {
         must_be_root("labs")?;
         Setup::installing().run()?;
         Build::release().run()?;
-        proof::prove(&manager)
+        if self.vms { vms::prove(&manager) } else { proof::prove(&manager) }
     }
 }

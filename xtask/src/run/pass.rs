@@ -84,7 +84,7 @@ fn start(
 }
 
 /// Ends the manager and detaches what it leaves in force.
-fn stop(report: &Report, lab: &Lab, fastbridge: &mut Fastbridge, pins: &Path) -> Result<()> {
+pub(super) fn stop(report: &Report, lab: &Lab, fastbridge: &mut Fastbridge, pins: &Path) -> Result<()> {
     report.step("stopping fastbridge")?;
     let status = fastbridge.terminate()?;
     fastbridge.control().detach()?;

@@ -10,10 +10,18 @@ use bridge_tests::{reference, remains_of};
 use super::{installation::Installation, leftovers::Programs, pass, reach, report::Report};
 use crate::interrupt;
 
+/// What is proved with a manager, before all of it must be gone.
+type Parts = fn(&Path, &Report, &mut Programs) -> Result<()>;
+
 /// Runs it with this manager; an error when any line did not hold, or when it was interrupted.
 pub(super) fn prove(manager: &Path) -> Result<()> {
+    prove_parts(manager, 2 + Installation::ALL.len() as u64 * pass::STEPS, parts)
+}
+
+/// As [`prove`], for other parts (of about that many steps).
+pub(super) fn prove_parts(manager: &Path, steps: u64, parts: Parts) -> Result<()> {
     interrupt::watch()?;
-    let report = Report::new(2 + Installation::ALL.len() as u64 * pass::STEPS);
+    let report = Report::new(steps);
     let mut programs = Programs::default();
     let done = parts(manager, &report, &mut programs);
     if interrupt::seen() {
@@ -70,6 +78,6 @@ fn left_in_words(programs: &Programs) -> Result<String> {
     Ok(format!("left behind{}{}", listed(&remains), listed(&left)))
 }
 
-fn listed(things: &[impl std::fmt::Debug]) -> String {
+pub(super) fn listed(things: &[impl std::fmt::Debug]) -> String {
     if things.is_empty() { String::new() } else { format!(": {things:?}") }
 }

@@ -56,9 +56,8 @@ impl Console {
         }
         let Some(open) = guard.as_mut() else { return Err(Error::Invalid("no serial line".into())) };
         open.asked += 1;
-        // In two words, so that an echo of the command is no answer.
-        let mark = format!("fb-{}", open.asked);
-        writeln!(open.stream, "{line}; echo fb\"\"-{} $?", open.asked).map_err(broken)?;
+        let mark = format!("fb-{} ", open.asked);
+        writeln!(open.stream, "{line}; echo {mark}$?").map_err(broken)?;
         read_until(&mut open.stream, &mark, limit).map_err(broken)
     }
 }
@@ -87,12 +86,17 @@ fn read_until(stream: &mut UnixStream, mark: &str, limit: Duration) -> std::io::
     }
 }
 
+/// An echo of the command has no number after the mark.
 fn answered(text: &str, mark: &str) -> Option<(String, u8)> {
-    let (before, after) = text.split_once(&format!("{mark} "))?;
-    let (code, _) = after.split_once('\n')?;
-    // Whatever an earlier, abandoned command still said stands before its own mark.
-    let own = before.rsplit_once("fb-").map_or(before, |(_, rest)| rest.split_once('\n').map_or("", |(_, rest)| rest));
-    Some((own.replace('\r', ""), code.trim().parse().ok()?))
+    text.match_indices(mark).find_map(|(at, _)| {
+        let (code, _) = text[at + mark.len()..].split_once('\n')?;
+        let code = code.trim().parse().ok()?;
+        // Whatever an earlier, abandoned command still said stands before its own mark.
+        let own = text[..at]
+            .rsplit_once("fb-")
+            .map_or(&text[..at], |(_, rest)| rest.split_once('\n').map_or("", |(_, rest)| rest));
+        Some((own.replace('\r', ""), code))
+    })
 }
 
 #[cfg(test)]
@@ -101,9 +105,14 @@ mod tests {
 
     #[test]
     fn an_answer_is_told_from_what_came_before() {
-        assert_eq!(answered("a\r\nb\r\nfb-2 7\r\n", "fb-2"), Some(("a\nb\n".into(), 7)));
-        assert_eq!(answered("late\nfb-1 0\nmine\nfb-2 0\n", "fb-2"), Some(("mine\n".into(), 0)));
-        assert_eq!(answered("mine\nfb-2 0", "fb-2"), None, "not whole yet");
-        assert_eq!(answered("fb-21 0\n", "fb-2"), None);
+        assert_eq!(answered("a\r\nb\r\nfb-2 7\r\n", "fb-2 "), Some(("a\nb\n".into(), 7)));
+        assert_eq!(answered("late\nfb-1 0\nmine\nfb-2 0\n", "fb-2 "), Some(("mine\n".into(), 0)));
+        assert_eq!(answered("mine\nfb-2 0", "fb-2 "), None, "not whole yet");
+        assert_eq!(answered("fb-21 0\n", "fb-2 "), None);
+        assert_eq!(
+            answered("x; echo fb-2 $?\r\nmine\nfb-2 1\n", "fb-2 "),
+            Some(("mine\n".into(), 1)),
+            "an echo before"
+        );
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::Libvirt;
 use super::console::Console;
 use crate::error::{Error, Result};
-use crate::lab::Probe;
 use crate::lab::machine::mac_of;
+use crate::lab::{MachineSpec, Probe};
 use crate::{Mac, format_mac, run};
 
 /// An emulated machine boots in three seconds where nothing else runs.
@@ -28,6 +28,18 @@ impl GuestSpec {
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self { name: name.into(), mac: mac_of(name), addresses: Vec::new(), gateway: None, extra: String::new() }
+    }
+
+    /// A guest with a machine's name, MAC, IPv4 addresses and gateway.
+    #[must_use]
+    pub fn like(machine: &MachineSpec) -> Self {
+        Self {
+            name: machine.name.clone(),
+            mac: machine.mac,
+            addresses: machine.addresses.clone(),
+            gateway: machine.gateway.clone(),
+            extra: String::new(),
+        }
     }
 
     /// Chooses the MAC.
@@ -59,6 +71,14 @@ impl GuestSpec {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The shell commands by which it takes its addresses, which it does at boot by itself: for an interface that came later.
+    #[must_use]
+    pub fn configure(&self) -> String {
+        let addresses = self.addresses.iter().map(|address| format!(" && ip addr add {address} dev eth0"));
+        let gateway = self.gateway.iter().map(|gateway| format!(" && ip route add default via {gateway}"));
+        format!("ip link set eth0 up{}", addresses.chain(gateway).collect::<String>())
     }
 
     /// Its MAC.

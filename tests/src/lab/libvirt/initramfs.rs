@@ -39,7 +39,8 @@ for word in $(cat /proc/cmdline); do
 done
 stty -F /dev/ttyS1 raw -echo
 exec </dev/ttyS1 >/dev/ttyS1 2>&1
-while read -r line; do eval "$line"; done
+# In a shell of its own: the first lines may have lost their beginning, and a syntax error ends a shell.
+while read -r line; do (eval "$line"); done
 poweroff -f
 "#;
 

@@ -209,7 +209,8 @@ impl Libvirt {
     }
 
     /// Processes of its guests, by the pid files that libvirt keeps.
-    fn guests(&self) -> Vec<Pid> {
+    #[must_use]
+    pub fn processes(&self) -> Vec<Pid> {
         let Ok(entries) = std::fs::read_dir(self.dir.join("run/qemu")) else { return Vec::new() };
         let files =
             entries.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "pid"));
@@ -221,7 +222,7 @@ impl Libvirt {
 
 impl Drop for Libvirt {
     fn drop(&mut self) {
-        let guests = self.guests();
+        let guests = self.processes();
         self.daemon = None;
         for pid in &guests {
             let _gone_already = kill(*pid, Signal::SIGKILL);
