@@ -12,6 +12,7 @@ mod lint;
 mod process;
 mod run;
 mod setup;
+mod tally;
 mod test;
 mod vm;
 
