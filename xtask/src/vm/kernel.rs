@@ -35,7 +35,9 @@ impl Kernel {
         };
         let dir = cache.join(release.name());
         if !is_whole(&dir) {
-            let Some(package) = package(release) else {
+            // The lists of a fresh machine are empty.
+            let found = package(release).or_else(|| apt::update().ok().and_then(|()| package(release)));
+            let Some(package) = found else {
                 return Ok(Err(format!("no Debian package of Linux {} is offered here", release.name())));
             };
             unpack(&package, &dir)?;
