@@ -35,7 +35,7 @@ struct Options {
     /// Write the table as a Markdown page there too.
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
-    /// Only these parts: rate, bulk, control, scale.
+    /// Only these parts: rate, ovs, bulk, control, scale.
     #[arg(long, value_delimiter = ',', value_enum)]
     only: Vec<Part>,
 }
@@ -45,6 +45,8 @@ struct Options {
 enum Part {
     /// Packets per second.
     Rate,
+    /// Packets per second beside Open vSwitch's kernel datapath.
+    Ovs,
     /// One TCP stream.
     Bulk,
     /// Attaching, swapping, memory.
@@ -70,6 +72,10 @@ fn run(options: &Options) -> Result<()> {
     if wanted(Part::Rate) {
         let ended = rate::measure(options.quick, &progress, &mut report.rows);
         report.part("packets per second", ended);
+    }
+    if wanted(Part::Ovs) {
+        let ended = rate::measure_beside_ovs(options.quick, &progress, &mut report.rows);
+        report.part("packets per second beside Open vSwitch", ended);
     }
     if wanted(Part::Bulk) {
         let ended = bulk::measure(options.quick, &progress, &mut report.rows);

@@ -18,12 +18,26 @@ const OVS_FORWARDED: u64 = 16;
 
 fn linux() -> Case {
     let (ports, hooks) = (vec![None; 4], &["auto", "xdp"]);
-    Case { slow_path: SlowPath::LinuxBridge, ports, vlans: &[], hooks, forwarded_least: LINUX_FORWARDED }
+    Case {
+        slow_path: SlowPath::LinuxBridge,
+        ports,
+        vlans: &[],
+        hooks,
+        forwarded_least: LINUX_FORWARDED,
+        left_alone: &[],
+    }
 }
 
 fn ovs() -> Case {
     let (ports, hooks) = (vec![None; 4], &["auto"]);
-    Case { slow_path: SlowPath::OvsUserspace, ports, vlans: &[], hooks, forwarded_least: OVS_FORWARDED }
+    Case {
+        slow_path: SlowPath::OvsUserspace,
+        ports,
+        vlans: &[],
+        hooks,
+        forwarded_least: OVS_FORWARDED,
+        left_alone: &[],
+    }
 }
 
 #[test]

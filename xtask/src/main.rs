@@ -12,6 +12,7 @@ mod lint;
 mod process;
 mod run;
 mod setup;
+mod tally;
 mod test;
 mod vm;
 
@@ -37,7 +38,7 @@ enum Verb {
 fn main() -> ExitCode {
     let whole = |()| ExitCode::SUCCESS;
     let done = match Verb::parse() {
-        Verb::Setup(verb) => verb.run().map(whole),
+        Verb::Setup(verb) => verb.verb().map(whole),
         Verb::Build(verb) => verb.run().map(whole),
         Verb::Run(verb) => verb.run().map(whole),
         Verb::Lab(verb) => verb.run().map(whole),

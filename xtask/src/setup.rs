@@ -12,7 +12,10 @@ mod tools;
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::process::{find, output};
+use crate::{
+    process::{find, output},
+    vm,
+};
 pub(crate) use emulator::{Emulator, emulator};
 use toolchain::Toolchain;
 
@@ -82,6 +85,12 @@ impl Setup {
     /// Installs what is missing.
     pub(crate) const fn installing() -> Self {
         Self { check: false }
+    }
+
+    /// The verb: also the emulated machine of the tests, where it can be had.
+    pub(crate) fn verb(&self) -> Result<()> {
+        self.run()?;
+        if self.check { Ok(()) } else { vm::prepare() }
     }
 
     pub(crate) fn run(&self) -> Result<()> {

@@ -14,6 +14,8 @@ use crate::{
     lint::{HOST_CRATES, lint},
     process::{cargo, run},
     setup,
+    tally::Tally,
+    vm,
 };
 
 /// More labs than this at a time make each other slow, whatever the machine.
@@ -25,6 +27,9 @@ pub(crate) struct Test {
     /// Only the tests: neither format nor lints.
     #[arg(long)]
     no_lint: bool,
+    /// Only the tests on this machine's kernel: none in an emulated machine.
+    #[arg(long)]
+    no_vm: bool,
     /// Passed on to `cargo test`, e.g. `-p bridge-common`, or a part of a test's name.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
@@ -33,7 +38,7 @@ pub(crate) struct Test {
 impl Test {
     /// Every test, and nothing else.
     pub(crate) const fn without_lint() -> Self {
-        Self { no_lint: true, arguments: Vec::new() }
+        Self { no_lint: true, no_vm: false, arguments: Vec::new() }
     }
 
     pub(crate) fn run(&self) -> Result<()> {
@@ -56,7 +61,11 @@ impl Test {
             // One more than there are cores: a lab mostly waits.
             command.env("RUST_TEST_THREADS", (cores + 1).min(LABS_AT_A_TIME).to_string());
         }
-        counted(command.args(&self.arguments))
+        let mut tally = Tally::default();
+        let native = counted(command.args(&self.arguments), &mut tally);
+        let emulated = if self.arguments.is_empty() && !self.no_vm { vm::short(&mut tally) } else { Ok(()) };
+        println!("{tally}");
+        native.and(emulated)
     }
 }
 
@@ -69,62 +78,17 @@ fn other_features() -> Result<()> {
         .context("feature `trace`, without `libvirt`")
 }
 
-/// Runs cargo's tests, passes their words on, and ends with one line that counts them all: cargo counts each binary.
-fn counted(command: &mut Command) -> Result<()> {
+/// Runs cargo's tests, passes their words on and counts.
+fn counted(command: &mut Command, tally: &mut Tally) -> Result<()> {
     let mut child = command.stdout(Stdio::piped()).spawn().context("`cargo test` could not be started")?;
-    let mut tally = Tally::default();
     for line in child.stdout.take().into_iter().flat_map(|out| BufReader::new(out).lines()) {
         let line = line.context("what `cargo test` prints cannot be read")?;
         println!("{line}");
         tally.add(&line);
     }
     let status = child.wait().context("`cargo test` was lost")?;
-    println!("{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.ignored);
     if !status.success() {
         bail!("some tests failed: {status}");
     }
     Ok(())
-}
-
-/// Sum of libtest's closing lines.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
-    pub(crate) passed: u64,
-    pub(crate) failed: u64,
-    pub(crate) ignored: u64,
-}
-
-impl Tally {
-    /// Adds `test result: ok. 3 passed; 0 failed; 1 ignored; ...`; other lines are none of ours.
-    pub(crate) fn add(&mut self, line: &str) {
-        let Some((_, counts)) = line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". ")) else {
-            return;
-        };
-        for count in counts.split("; ") {
-            match count.split_once(' ').map(|(number, what)| (number.parse().unwrap_or(0), what)) {
-                Some((number, "passed")) => self.passed += number,
-                Some((number, "failed")) => self.failed += number,
-                Some((number, "ignored")) => self.ignored += number,
-                _ => {}
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn closing_lines_are_added_up_and_others_are_not() {
-        let mut tally = Tally::default();
-        for line in [
-            "running 4 tests",
-            "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 1.28s",
-            "test result: FAILED. 6 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 86.18s",
-        ] {
-            tally.add(line);
-        }
-        assert_eq!(tally, Tally { passed: 9, failed: 3, ignored: 1 });
-    }
 }

@@ -29,11 +29,16 @@ pub(super) enum Which {
     Tc,
     Bridge,
     NetfilterBridge,
+    /// Ports of the same Open vSwitch as fastbridge's, which it does not manage.
+    Ovs,
 }
 
 impl Which {
     pub(super) const ALL: [Self; 6] =
         [Self::BareXdp, Self::Xdp, Self::BareTc, Self::Tc, Self::Bridge, Self::NetfilterBridge];
+
+    /// Beside Open vSwitch's kernel datapath.
+    pub(super) const BESIDE_OVS: [Self; 3] = [Self::Xdp, Self::Tc, Self::Ovs];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -43,6 +48,7 @@ impl Which {
             Self::Tc => "fastbridge TC, reference policy",
             Self::Bridge => "Linux bridge, no policy",
             Self::NetfilterBridge => "Linux bridge, br_netfilter on, no rule",
+            Self::Ovs => "Open vSwitch, kernel datapath, no policy",
         }
     }
 
@@ -59,6 +65,7 @@ impl Which {
             Self::Tc => ["vnet2", "vnet3"],
             Self::Bridge => ["other0", "other1"],
             Self::NetfilterBridge => ["nf0", "nf1"],
+            Self::Ovs => ["other2", "other3"],
         }
     }
 
@@ -124,19 +131,29 @@ pub(super) struct Paths {
 }
 
 impl Paths {
+    /// Beside the Linux bridge, with everything that a frame can take there.
     pub(super) fn build() -> Result<Self> {
-        let mut lab = Lab::builder(SlowPath::LinuxBridge).build()?;
+        let lab = Lab::builder(SlowPath::LinuxBridge).build()?;
         for (name, last) in [(OTHER_BRIDGE, 2), (NETFILTER_BRIDGE, 3)] {
             let [a, b, c, d, e, _] = BRIDGE_MAC;
             lab.add_linux_bridge(name, [a, b, c, d, e, last])?;
         }
         lab.host().ip(&format!("link set {NETFILTER_BRIDGE} type bridge nf_call_iptables 1"))?;
-        for which in Which::ALL {
+        Self::with(lab, &Which::ALL)
+    }
+
+    /// Beside Open vSwitch's kernel datapath.
+    pub(super) fn beside_ovs() -> Result<Self> {
+        Self::with(Lab::builder(SlowPath::OvsKernel).build()?, &Which::BESIDE_OVS)
+    }
+
+    fn with(mut lab: Lab, all: &[Which]) -> Result<Self> {
+        for which in all {
             for machine in which.machines() {
                 lab.add_machine(machine)?;
             }
         }
-        let paths = Which::ALL.iter().map(|&which| path(&lab, which)).collect::<Result<_>>()?;
+        let paths = all.iter().map(|&which| path(&lab, which)).collect::<Result<_>>()?;
         let pins = Bpffs::mount()?;
         let control = Control::new(&lab, pins.path())?;
         let topology = Topology { xdp: Which::Xdp.ports().map(String::from).to_vec(), ..Topology::default() }.file()?;
@@ -156,7 +173,7 @@ impl Paths {
         for _ in 0..3 {
             self.prime()?;
         }
-        for which in Which::ALL {
+        for which in self.paths.iter().map(|path| path.which).collect::<Vec<_>>() {
             let path = position(&self.paths, which)?;
             let mut delivered = 0;
             let waited = wait_until("a frame gets through", Duration::from_secs(2), || {
@@ -231,7 +248,7 @@ mod tests {
 
     #[test]
     fn no_port_is_managed_by_mistake() {
-        for which in Which::ALL {
+        for which in Which::ALL.into_iter().chain(Which::BESIDE_OVS) {
             let managed = matches!(which, Which::Tc | Which::Xdp);
             assert!(which.ports().iter().all(|port| port.starts_with("vnet") == managed));
         }

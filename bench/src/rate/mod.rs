@@ -3,10 +3,12 @@
 //! clocks hits every path of a round alike, so the ratios are taken within a round.
 
 mod lab;
+mod ovs;
 
 use anyhow::{Result, bail};
 
 use self::lab::{Load, Paths, Which};
+pub(crate) use self::ovs::measure as measure_beside_ovs;
 use crate::{
     progress::Progress,
     report::{Bound, Row},
@@ -55,7 +57,8 @@ pub(crate) fn measure(quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> 
             let at = (turn + round) % samples.len();
             let sample = &mut samples[at];
             progress.step(sample.which.name());
-            let rate = turn_of(&mut paths, sample)?;
+            let count = if sample.which.is_xdp() { XDP_FRAMES } else { TC_FRAMES };
+            let rate = turn_of(&mut paths, sample, count)?;
             if round > 0 {
                 sample.rates.push(rate);
             }
@@ -83,8 +86,7 @@ fn check_shares(samples: &[Samples], forwarded: [u64; 2]) -> Result<()> {
     Ok(())
 }
 
-fn turn_of(paths: &mut Paths, sample: &mut Samples) -> Result<f64> {
-    let count = if sample.which.is_xdp() { XDP_FRAMES } else { TC_FRAMES };
+fn turn_of(paths: &mut Paths, sample: &mut Samples, count: u32) -> Result<f64> {
     let (delivered, took) = paths.send(sample.which, sample.load, count)?;
     sample.sent += u64::from(count);
     sample.delivered += delivered;

@@ -16,7 +16,6 @@ use crate::{
 
 /// An unpacked kernel.
 pub(super) struct Kernel {
-    pub(super) release: Release,
     /// What the package was unpacked into: `boot`, `lib/modules`.
     pub(super) dir: PathBuf,
     pub(super) emulator: Emulator,
@@ -36,12 +35,14 @@ impl Kernel {
         };
         let dir = cache.join(release.name());
         if !is_whole(&dir) {
-            let Some(package) = package(release) else {
+            // The lists of a fresh machine are empty.
+            let found = package(release).or_else(|| apt::update().ok().and_then(|()| package(release)));
+            let Some(package) = found else {
                 return Ok(Err(format!("no Debian package of Linux {} is offered here", release.name())));
             };
             unpack(&package, &dir)?;
         }
-        Ok(Ok(Self { release, dir, emulator }))
+        Ok(Ok(Self { dir, emulator }))
     }
 
     /// The image that is booted.
@@ -65,6 +66,7 @@ fn is_whole(dir: &Path) -> bool {
 fn package(release: Release) -> Option<String> {
     let pattern = match release {
         Release::V6_1 => r"^linux-image-6\.1\.[0-9]+-[0-9]+-amd64$",
+        Release::Here => return None,
         Release::V6_12 => r"^linux-image-6\.12\.[0-9]+\+deb[0-9]+-amd64$",
     };
     let names = output("apt-cache", &["search", "--names-only", pattern])?;

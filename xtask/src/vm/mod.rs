@@ -1,10 +1,11 @@
 //! `vm`: a command, or tests, on another kernel in an emulated machine (virtme-ng) that has this machine's files, read-only.
 //!
-//! Three results: the command's own, an error, or SKIP (exit code 77) where the machine cannot be had here. Must not: take a
+//! With `--matrix`, tests on every kernel, this machine's included. Three results: the command's own, an error, or SKIP (exit code 77) where the machine cannot be had here. Must not: take a
 //! machine that did not start for one in which nothing failed.
 
 mod guest;
 mod kernel;
+mod matrix;
 mod suite;
 
 use std::process::ExitCode;
@@ -12,17 +13,33 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
-use self::{guest::Guest, kernel::Kernel};
+use self::{
+    guest::Guest,
+    kernel::Kernel,
+    matrix::Matrix,
+    suite::{Place, Suite},
+};
+use crate::tally::Tally;
 
 /// What automake calls a skipped test, and scripts with it.
 const SKIPPED: u8 = 77;
 
+/// What [`short`] runs: file and filters. All in labs of their own.
+const SHORT: &[(&str, &[&str])] =
+    &[("differential_vlan", &["ovs_kernel_datapath_with_the_reference", "filtering_linux_bridge_with_the_reference"])];
+
+/// Of each random stream.
+const SHORT_FRAMES: &str = "2000";
+
 /// Run a command or tests on another kernel, in an emulated machine.
 #[derive(Debug, Args)]
 pub(crate) struct Vm {
-    /// Which Linux.
-    #[arg(long, value_enum)]
-    kernel: Release,
+    /// Which Linux; several with tests.
+    #[arg(long, value_enum, required_unless_present = "matrix")]
+    kernel: Vec<Release>,
+    /// Every kernel, this machine's included; without --test: every file of programs (prog_*) and labs (lab_*).
+    #[arg(long, conflicts_with_all = ["kernel", "command"])]
+    matrix: bool,
     /// Run these test files of tests/tests there (built here), one after the other, instead of a command: `--test prog_cases`.
     #[arg(long = "test", value_name = "NAME", conflicts_with = "command")]
     tests: Vec<String>,
@@ -40,6 +57,9 @@ pub(crate) enum Release {
     /// With tcx.
     #[value(name = "6.12")]
     V6_12,
+    /// This machine's own, without emulation.
+    #[value(name = "here")]
+    Here,
 }
 
 impl Release {
@@ -47,28 +67,107 @@ impl Release {
         match self {
             Self::V6_1 => "6.1",
             Self::V6_12 => "6.12",
+            Self::Here => "here",
         }
+    }
+
+    /// For a table's head.
+    fn title(self) -> String {
+        let own = || crate::process::output("uname", &["-r"]).unwrap_or_default().trim().to_owned();
+        if self == Self::Here { format!("{} (here)", own()) } else { format!("Linux {}", self.name()) }
     }
 }
 
 impl Vm {
     pub(crate) fn run(&self) -> Result<ExitCode> {
-        if self.tests.is_empty() && self.command.is_empty() {
-            bail!("nothing to run: give `--test NAME` or `-- COMMAND`");
+        if self.matrix {
+            let all = || suite::files(&["prog_", "lab_"]);
+            let tests = if self.tests.is_empty() { all()? } else { self.tests.clone() };
+            return on_all(&[Release::V6_1, Release::V6_12, Release::Here], &tests);
         }
-        let kernel = match Kernel::get(self.kernel)? {
-            Ok(kernel) => kernel,
+        if !self.tests.is_empty() {
+            return on_all(&self.kernel, &self.tests);
+        }
+        let ([release], false) = (&self.kernel[..], self.command.is_empty()) else {
+            bail!("give tests (`--test NAME`), or one kernel and a command (`-- COMMAND`)");
+        };
+        match place(*release)? {
+            Ok(Place::Guest(guest)) => Ok(ExitCode::from(guest.run(&quoted(&self.command))?)),
+            Ok(Place::Here) => bail!("a command on this machine needs no `vm`"),
             Err(why) => {
                 println!("SKIP: {why}");
-                return Ok(ExitCode::from(SKIPPED));
+                Ok(ExitCode::from(SKIPPED))
             }
-        };
-        let guest = Guest::new(kernel)?;
-        if self.tests.is_empty() {
-            return Ok(ExitCode::from(guest.run(&quoted(&self.command))?));
         }
-        suite::run(&guest, &self.tests)
     }
+}
+
+/// The inner error says why that kernel cannot be had on this machine.
+fn place(release: Release) -> Result<Result<Place, String>> {
+    if release == Release::Here {
+        return Ok(Ok(Place::Here));
+    }
+    match Kernel::get(release)? {
+        Ok(kernel) => Ok(Ok(Place::Guest(Guest::new(kernel)?))),
+        Err(why) => Ok(Err(why)),
+    }
+}
+
+fn on_all(kernels: &[Release], tests: &[String]) -> Result<ExitCode> {
+    let suite = Suite::build(tests, &[])?;
+    let mut matrix = Matrix::default();
+    for release in kernels {
+        let name = release.title();
+        println!("━━ {name}");
+        let ran = match place(*release)? {
+            Ok(place) => Ok(suite.run(&place)?),
+            Err(why) => Err(why),
+        };
+        matrix.add(&name, ran);
+    }
+    matrix.show(suite.names());
+    Ok(match (matrix.is_empty(), matrix.is_whole()) {
+        (true, _) => ExitCode::from(SKIPPED),
+        (false, whole) => {
+            if whole {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+    })
+}
+
+/// Installs what [`short`] needs, or says why it cannot be had here.
+pub(crate) fn prepare() -> Result<()> {
+    if let Err(why) = Kernel::get(Release::V6_1)? {
+        println!("setup: tests in an emulated machine will be skipped: {why}");
+    }
+    Ok(())
+}
+
+/// What `test` runs in a machine besides: a short differential beside the bridges that a development machine's kernel may lack, and the
+/// programs' golden cases on the oldest kernel. Its counts are added to `tally`; a machine that cannot be had adds nothing and says SKIP.
+pub(crate) fn short(tally: &mut Tally) -> Result<()> {
+    let place = match place(Release::V6_1)? {
+        Ok(place) => place,
+        Err(why) => {
+            println!("SKIP: Linux 6.1 in an emulated machine: {why}");
+            return Ok(());
+        }
+    };
+    let mut whole = true;
+    for (test, arguments) in SHORT {
+        let suite = Suite::build(&[(*test).into()], arguments)?.variable("FASTBRIDGE_FRAMES", SHORT_FRAMES);
+        for (_, ran) in suite.run(&place)? {
+            whole &= ran.ended == 1 && ran.failed == 0;
+            tally.absorb(ran);
+        }
+    }
+    if !whole {
+        bail!("some tests failed on Linux 6.1 in the emulated machine");
+    }
+    Ok(())
 }
 
 /// Words for a shell.

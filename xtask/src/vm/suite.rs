@@ -1,59 +1,133 @@
-//! Test files in a machine, one after the other, and a table of what came of them.
+//! Test files on one kernel, one after the other, and what came of each.
 
 use std::{
     collections::BTreeMap,
-    env,
+    env, fs,
+    io::{Read as _, Write as _},
     path::PathBuf,
-    process::{ExitCode, Stdio},
+    process::{Command, Stdio},
 };
 
 use anyhow::{Context as _, Result, bail};
-use comfy_table::{Table, presets};
 
 use super::{guest::Guest, quoted};
 use crate::{
     process::{self, cargo, root},
-    test::Tally,
+    tally::Tally,
 };
 
-/// Builds the tests here and runs them there.
-///
-/// # Errors
-/// One does not compile, is not there, or the machine ended. Failed tests are the exit code.
-pub(super) fn run(guest: &Guest, tests: &[String]) -> Result<ExitCode> {
-    process::run(&mut cargo(&["build", "--quiet", "--package", "bridge-user"]))?;
-    let executables = executables(tests)?;
-    let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header([
-        &format!("Linux {}", guest.kernel()),
-        "passed",
-        "failed",
-        "skipped",
-    ]);
-    let mut whole = true;
-    for (name, executable) in &executables {
-        println!("── {name} on Linux {}", guest.kernel());
-        let mut text = Vec::new();
-        let line = format!("cd tests && {} RUST_TEST_THREADS=1 '{}'", variables(), executable.display());
-        let code = guest.run_telling(&line, |piece| {
-            text.extend_from_slice(piece);
-            Ok(())
-        })?;
-        let text = String::from_utf8_lossy(&text);
-        println!("{text}");
-        let mut tally = Tally::default();
-        text.lines().for_each(|line| tally.add(line));
-        whole &= code == 0 && tally.passed > 0;
-        table.add_row([name.clone(), tally.passed.to_string(), tally.failed.to_string(), tally.ignored.to_string()]);
-    }
-    println!("{table}");
-    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+/// Announces a file in the output.
+const FILE: &str = "── ";
+
+/// Where tests run.
+pub(super) enum Place {
+    Guest(Guest),
+    /// On this machine.
+    Here,
 }
 
-/// What the tests' own variables are here, for a shell there.
-fn variables() -> String {
-    let ours = env::vars().filter(|(name, _)| name.starts_with("FASTBRIDGE_"));
-    ours.map(|(name, value)| format!("{name}={}", quoted(&[value]))).collect::<Vec<_>>().join(" ")
+impl Place {
+    fn run_telling(&self, line: &str, mut tell: impl FnMut(&[u8]) -> Result<()>) -> Result<u8> {
+        if let Self::Guest(guest) = self {
+            return guest.run_telling(line, tell);
+        }
+        let mut command = Command::new("bash");
+        command.args(["-c", line]).current_dir(root()).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn().context("bash could not be started")?;
+        let mut out = child.stdout.take().context("bash has no stdout")?;
+        let mut piece = vec![0; 1 << 16];
+        loop {
+            match out.read(&mut piece)? {
+                0 => break,
+                length => tell(&piece[..length])?,
+            }
+        }
+        Ok(child.wait()?.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX))
+    }
+}
+
+/// Test files, built.
+pub(super) struct Suite {
+    executables: BTreeMap<String, PathBuf>,
+    /// Arguments of each.
+    arguments: Vec<String>,
+    /// Set for them.
+    variables: Vec<(String, String)>,
+}
+
+impl Suite {
+    /// Builds these files of tests/tests, and the manager.
+    ///
+    /// # Errors
+    /// One does not compile, or is not there.
+    pub(super) fn build(tests: &[String], arguments: &[&str]) -> Result<Self> {
+        process::run(&mut cargo(&["build", "--quiet", "--package", "bridge-user"]))?;
+        let arguments = arguments.iter().map(|&word| word.into()).collect();
+        // What the tests' own variables are here, they are there.
+        let variables = env::vars().filter(|(name, _)| name.starts_with("FASTBRIDGE_")).collect();
+        Ok(Self { executables: executables(tests)?, arguments, variables })
+    }
+
+    /// With a variable, unless it is set already.
+    pub(super) fn variable(mut self, name: &str, value: &str) -> Self {
+        if !self.variables.iter().any(|(known, _)| known == name) {
+            self.variables.push((name.into(), value.into()));
+        }
+        self
+    }
+
+    /// Runs them there; what they say goes to stdout meanwhile. File to what came of it.
+    ///
+    /// # Errors
+    /// The machine did not start, or ended before its tests did.
+    pub(super) fn run(&self, place: &Place) -> Result<BTreeMap<String, Tally>> {
+        let mut tallies: BTreeMap<String, Tally> = self.names().map(|name| (name.into(), Tally::default())).collect();
+        let (mut rest, mut file) = (Vec::new(), String::new());
+        place.run_telling(&self.line(), |piece| {
+            let mut out = std::io::stdout();
+            out.write_all(piece).and_then(|()| out.flush()).context("cannot print")?;
+            rest.extend_from_slice(piece);
+            while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = rest.drain(..=end).collect();
+                let line = String::from_utf8_lossy(&line);
+                match line.trim_end().strip_prefix(FILE) {
+                    Some(name) => file = name.into(),
+                    None => _ = tallies.get_mut(&file).map(|tally| tally.add(line.trim_end())),
+                }
+            }
+            Ok(())
+        })?;
+        Ok(tallies)
+    }
+
+    /// The files' names.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.executables.keys().map(String::as_str)
+    }
+
+    /// All of them in one line of shell: a machine takes long to boot.
+    fn line(&self) -> String {
+        let variable = |(name, value): &(String, String)| format!("{name}={}", quoted(&[value.clone()]));
+        let variables = self.variables.iter().map(variable).collect::<Vec<_>>().join(" ");
+        let one = |(name, path): (&String, &PathBuf)| {
+            let words: Vec<_> =
+                [path.display().to_string()].into_iter().chain(self.arguments.iter().cloned()).collect();
+            format!("echo '{FILE}{name}'; {variables} RUST_TEST_THREADS=1 {} 2>&1", quoted(&words))
+        };
+        let lines: Vec<_> = self.executables.iter().map(one).collect();
+        format!("cd tests; {}; true", lines.join("; "))
+    }
+}
+
+/// Files of tests/tests whose names begin so.
+pub(super) fn files(prefixes: &[&str]) -> Result<Vec<String>> {
+    let directory = root().join("tests/tests");
+    let entries = fs::read_dir(&directory).with_context(|| format!("cannot list {}", directory.display()))?;
+    let names =
+        entries.flatten().filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".rs").map(str::to_owned));
+    let mut names: Vec<_> = names.filter(|name| prefixes.iter().any(|prefix| name.starts_with(prefix))).collect();
+    names.sort();
+    Ok(names)
 }
 
 /// Name of a test file to its executable, built here.
