@@ -12,7 +12,7 @@ use super::{Ovsdb, OvsdbError};
 use crate::source::OvsSnapshot;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Whether the snapshot is ovsdb-server's word of now.
 #[derive(Clone, Debug, PartialEq, Eq)]
