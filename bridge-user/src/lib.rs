@@ -8,6 +8,8 @@ pub mod cli;
 pub mod clock;
 pub mod dataplane;
 pub mod desired;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 pub mod mac;
 pub mod manager;
 pub mod metrics;

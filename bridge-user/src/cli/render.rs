@@ -52,13 +52,12 @@ fn table(header: &[&str], numbers: &[usize], rows: impl IntoIterator<Item = Vec<
     })
 }
 
-/// `text` with control characters written out as `\u{1b}`.
+/// `text` with everything written out that is not printed as one character (control characters, marks that turn or join text): `\u{1b}`.
 fn printable(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        if c.is_control() {
-            out.extend(c.escape_default())
-        } else {
-            out.push(c)
+        match c {
+            '"' | '\'' | '\\' => out.push(c),
+            _ => out.extend(c.escape_debug()),
         }
         out
     })

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bridge_common::abi;
 
 use super::bridge::{Found, View};
-use super::member::{Membership, bypasses_hooks};
+use super::member::bypasses_hooks;
 use super::port::Patterns;
 use super::{
     ControlWords, Desired, DesiredError, DesiredPort, SlowPathKind, Unpoliced, guests, others, port, station, vlan,
@@ -20,7 +20,7 @@ const NS_PER_SECOND: u64 = 1_000_000_000;
 /// What the dataplane should hold, given a valid file, one look at the host and (when there are such) one at OVSDB and one at
 /// libvirt.
 ///
-/// A port is an interface that `manage` matches and that is a member of the bridge. One that is a member of nothing is
+/// A port is an interface that `manage` matches (or any, without it) and that is a member of the bridge. One that `manage` matches and that is a member of nothing is
 /// taken early if it is a tap or a veth (its frames drop as `not-member`); anything else that is a member of nothing
 /// carries the host's own traffic and is left alone, as is a member of another bridge.
 ///
@@ -66,9 +66,9 @@ struct Ports {
 
 fn ports(topology: &Topology, host: &HostSnapshot, view: &View<'_>, patterns: &Patterns<'_>) -> Ports {
     let mut found = Ports::default();
-    for link in host.links.iter().filter(|link| patterns.manages(&link.name)) {
+    for link in &host.links {
         let membership = view.membership(link);
-        if membership == Membership::Foreign {
+        if !patterns.manages(&link.name, &membership) {
             continue;
         }
         let rule = patterns.rule(&link.name);

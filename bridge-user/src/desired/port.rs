@@ -29,9 +29,14 @@ impl<'a> Patterns<'a> {
         Ok(Self { manage, rules })
     }
 
-    /// Whether `[bridge] manage` names the interface.
-    pub(super) fn manages(&self, name: &str) -> bool {
-        self.manage.iter().any(|glob| glob.is_match(name))
+    /// Whether an interface of this name and membership is to be a port: `[bridge] manage` names it, or names none, and then it must be one of the
+    /// bridge already: what the host's other taps are for is not known.
+    pub(super) fn manages(&self, name: &str, membership: &Membership) -> bool {
+        match membership {
+            Membership::Foreign => false,
+            Membership::Early => self.manage.iter().any(|glob| glob.is_match(name)),
+            Membership::Member(_) => self.manage.is_empty() || self.manage.iter().any(|glob| glob.is_match(name)),
+        }
     }
 
     /// The first `[[port]]` whose pattern matches.

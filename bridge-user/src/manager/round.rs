@@ -283,6 +283,7 @@ fn desire(topology: &Topology, inputs: &Inputs, lowered: &Arc<Lowered>) -> Resul
 
 /// Ports that pass every hook by must be accepted one by one.
 fn accept_unpoliced(desired: &Desired) -> Result<(), ManagerError> {
-    let refused: Vec<_> = desired.unpoliced.iter().filter(|port| !port.allowed).map(|port| port.name.clone()).collect();
+    let refused = desired.unpoliced.iter().filter(|port| !port.allowed);
+    let refused: Vec<_> = refused.map(|port| port.name.escape_debug().to_string()).collect();
     if refused.is_empty() { Ok(()) } else { Err(ManagerError::Unpoliced(refused)) }
 }

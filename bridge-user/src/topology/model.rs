@@ -38,7 +38,7 @@ pub struct Bridge {
     pub learning: bool,
     /// Seconds.
     pub ageing_time: u32,
-    /// Interface names or globs.
+    /// Interface names or globs; none: every port of the bridge, and nothing that is not one yet.
     pub manage: Vec<String>,
     /// What SIGINT and SIGTERM leave behind.
     pub on_exit: OnExit,

@@ -265,9 +265,9 @@ default       any       any  no    no        any    any          deny          1
 #[test]
 fn names_cannot_drive_the_terminal() {
     let mut snapshot = fixture::snapshot();
-    snapshot.ports[0].name = "v\u{1b}[2J".into();
+    snapshot.ports[0].name = "v\u{1b}[2J \u{202e}\u{e9}".into();
     snapshot.unpoliced_ports[0] = "x\u{7}".into();
     let all = [ports_table(&snapshot), counters_table(&snapshot), status(&snapshot).text()].concat();
-    assert!(all.contains(r"v\u{1b}[2J") && all.contains(r"x\u{7}"), "{all}");
+    assert!(all.contains("v\\u{1b}[2J \\u{202e}\u{e9}") && all.contains(r"x\u{7}"), "{all}");
     assert!(all.chars().all(|c| c == '\n' || !c.is_control()), "{all:?}");
 }

@@ -102,3 +102,22 @@ fn an_interface_that_ovs_has_not_opened_or_opened_before_it_was_recreated_is_pol
         assert_eq!(port.ineligible.len(), 1);
     }
 }
+
+#[test]
+fn without_manage_every_port_is_taken_and_nothing_that_is_none_yet() {
+    let links = vec![
+        link(20, "vnet0", LinkKind::Tap, Some(BRIDGE)),
+        link(21, "eno1", LinkKind::Other, Some(BRIDGE)),
+        link(22, "tap9", LinkKind::Tap, None),
+        link(23, "eno2", LinkKind::Other, None),
+    ];
+    assert_eq!(names(&built(&topology(&[]), &linux(links), None)), ["vnet0", "eno1"]);
+    let host = ovs_host(vec![
+        link(20, "vnet0", LinkKind::Tap, None),
+        link(21, "vnet1", LinkKind::Tap, None),
+        link(22, "tap9", LinkKind::Tap, None),
+    ]);
+    let rows = vec![row("br0", "internal", Some(BRIDGE)), row("vnet0", "", Some(20)), row("vnet1", "dpdk", None)];
+    let desired = built(&topology(&[]), &host, Some(&ovsdb(true, rows)));
+    assert_eq!((names(&desired), desired.unpoliced.len()), (vec!["vnet0"], 1));
+}

@@ -67,13 +67,16 @@ mod tests {
     async fn serve(listener: UnixListener, connections: Arc<AtomicU32>) {
         while let Ok((mut stream, _)) = listener.accept().await {
             connections.fetch_add(1, Ordering::Relaxed);
-            stream.write_all(&message(HELLO, 9, &[])).await.unwrap();
-            stream.read_exact(&mut [0; 16]).await.unwrap();
-            stream.write_all(&message(BARRIER_REPLY, 1, &[])).await.unwrap();
-            for _ in 0..2 {
-                let _asker_left = answer(&mut stream).await;
-            }
+            let _asker_left = converse(&mut stream).await;
         }
+    }
+
+    async fn converse(stream: &mut UnixStream) -> std::io::Result<()> {
+        stream.write_all(&message(HELLO, 9, &[])).await?;
+        stream.read_exact(&mut [0; 16]).await?;
+        stream.write_all(&message(BARRIER_REPLY, 1, &[])).await?;
+        answer(stream).await?;
+        answer(stream).await
     }
 
     #[tokio::test]

@@ -89,3 +89,32 @@ impl From<JsonRpcError> for OvsdbError {
         }
     }
 }
+
+/// Everything that is made of messages: cut, read, taken in, and the bridge shown; how many were sound. See [`crate::fuzz`].
+#[cfg(any(test, feature = "fuzz"))]
+pub fn fuzz(input: &[u8]) -> usize {
+    use super::jsonrpc::{Framer, message, read};
+    let mut framer = Framer::default();
+    framer.buffer.extend_from_slice(input);
+    let (mut replica, mut sound) = (replica::Replica::default(), 0);
+    while let Ok(Some(bytes)) = framer.next() {
+        let Ok(message) = message(&bytes) else { break };
+        if let Some(result) = message.result {
+            let _ = replica.monitor_request(result.get());
+        }
+        let update = message
+            .params
+            .and_then(|params| read::<(serde::de::IgnoredAny, &serde_json::value::RawValue)>(params.get()).ok());
+        let Some(updates) = message.result.or(update.map(|(_, updates)| updates)) else { continue };
+        if replica.apply(updates.get()).is_err() {
+            break;
+        }
+        if let Ok(snapshot) = eligibility::snapshot(&replica, "br0") {
+            let bridge = snapshot.bridge.iter();
+            let reasons = bridge.flat_map(|b| b.interfaces.iter().flat_map(|i| &i.ineligible).chain(&b.ineligible));
+            reasons.for_each(|reason| assert!(!reason.contains(char::is_control), "{reason:?}"));
+            sound += 1;
+        }
+    }
+    sound
+}

@@ -12,7 +12,7 @@ use crate::source::OvsSnapshot;
 use crate::source::told::Told;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What ovsdb-server said last.
 pub type OvsdbState = Told<OvsSnapshot>;

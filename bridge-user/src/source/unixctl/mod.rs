@@ -134,6 +134,20 @@ fn read_pid(path: &Path) -> io::Result<u32> {
     text.trim().parse().map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "no process id"))
 }
 
+/// Both texts; how many entries or statistics were read. See [`crate::fuzz`].
+#[cfg(any(test, feature = "fuzz"))]
+pub fn fuzz(input: &[u8]) -> usize {
+    let text = String::from_utf8_lossy(input);
+    let (entries, stats) = (text::fdb(&text), text::fdb_stats(&text));
+    for error in [entries.as_ref().err(), stats.as_ref().err()].into_iter().flatten() {
+        let said = error.to_string();
+        assert!(said.len() < 2000 && !said.contains(char::is_control), "{said:?}");
+    }
+    let entries = entries.map_or(0, |entries| entries.len());
+    assert!(entries < text.lines().count().max(1));
+    entries + usize::from(stats.is_ok())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -10,7 +10,7 @@ use super::{bad_interface_name, bounded, choice, glob, glob_set, required};
 /// The bridge and its `manage` globs, compiled.
 pub(super) fn check(table: Option<Spanned<raw::Table<raw::Bridge>>>, report: &mut Report) -> Option<(Bridge, GlobSet)> {
     let Some(table) = table else {
-        report.error(0..0, "there is no [bridge] table; add one with the `name` of the bridge and `manage`");
+        report.error(0..0, "there is no [bridge] table; add one with the `name` of the bridge");
         return None;
     };
     let place = table.span();
@@ -28,15 +28,20 @@ pub(super) fn check(table: Option<Spanned<raw::Table<raw::Bridge>>>, report: &mu
     {
         report.error(name.span(), format!("`{}` {why}; give the name of the bridge", name.get_ref()));
     }
-    let manage = required(&raw.manage, "manage", "[bridge]", place, report);
-    let (patterns, globs) = manage.map(|given| manage_globs(given, report))?;
+    let (patterns, globs) = match &raw.manage {
+        Some(given) => manage_globs(given, report),
+        None => (Vec::new(), glob_set(glob("*").into_iter().collect(), place.clone(), report)),
+    };
     let name = name?.get_ref().clone();
     Some((Bridge { name, slow_path, learning, ageing_time, manage: patterns, on_exit }, globs))
 }
 
 fn manage_globs(given: &Spanned<Vec<Spanned<String>>>, report: &mut Report) -> (Vec<String>, GlobSet) {
     if given.get_ref().is_empty() {
-        report.error(given.span(), "`manage` is empty, so no interface would be managed; list names or globs");
+        report.error(
+            given.span(),
+            "`manage` is empty, so no interface would be managed; list names or globs, or leave it out for every port of the bridge",
+        );
     }
     let mut globs = Vec::new();
     for pattern in given.get_ref() {

@@ -88,7 +88,6 @@ fn unknown_keys() {
 fn bridge() {
     refused("§", &["there is no [bridge] table"]);
     refused("§[bridge]\nmanage = ['a']", &["[bridge] has no `name`"]);
-    refused("§[bridge]\nname = 'br0'", &["[bridge] has no `manage`"]);
     refused("[bridge]\nname = §'a234567890123456'\nmanage = ['x']", &["longer than the 15 bytes"]);
     for bad in ["'a/b'", "'a b'", "\"a\\tb\"", "'a:b'", "''", "'.'", "'..'"] {
         refused(&format!("[bridge]\nname = §{bad}\nmanage = ['x']"), &["interface"]);

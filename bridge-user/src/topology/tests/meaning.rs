@@ -194,3 +194,10 @@ fn load_reads_a_file_and_names_it() {
     assert!(load(&path).unwrap_err().to_string().contains("cannot be read"));
     assert!(load(directory.path()).unwrap_err().to_string().contains("cannot be read"));
 }
+
+#[test]
+fn without_manage_no_name_is_left_out() {
+    let text = "[bridge]\nname = 'br0'\n[policy]\ndefault = 'allow'\n[[station]]\nname = 'a'\nmac = '52:54:00:00:00:01'\nport = 'any0'";
+    let topology = parse(text, "").unwrap().topology;
+    assert_eq!((topology.bridge.manage.len(), topology.stations[0].port.as_deref()), (0, Some("any0")));
+}
