@@ -107,7 +107,7 @@ impl Suite {
 
     /// All of them in one line of shell: a machine takes long to boot.
     fn line(&self) -> String {
-        let variable = |(name, value): &(String, String)| format!("{name}={}", quoted(&[value.clone()]));
+        let variable = |(name, value): &(String, String)| format!("{name}={}", quoted(std::slice::from_ref(value)));
         let variables = self.variables.iter().map(variable).collect::<Vec<_>>().join(" ");
         let one = |(name, path): (&String, &PathBuf)| {
             let words: Vec<_> =
