@@ -112,6 +112,8 @@ fn every_kind_of_change_is_told_and_a_removal_with_its_index() {
     let ns = Netns::new();
     ns.run("ip link add br0 type bridge");
     ns.run("ip link add d0 type veth peer name d1");
+    // Or their own addresses tell of duplicate address detection, at any time.
+    ["br0", "d0", "d1"].iter().for_each(|link| _ = ns.run(&format!("ip link set {link} addrgenmode none")));
     ns.block_on(async || {
         let mut netlink = Netlink::connect().unwrap();
         let d0 = named(&netlink.snapshot().await.unwrap(), "d0").ifindex;

@@ -17,7 +17,7 @@ pub const MARK: &str = "SKIP: ";
 #[must_use]
 pub fn without(slow_path: SlowPath) -> bool {
     let lacking = slow_path.lacking().unwrap_or_else(|error| panic!("is {} there? {error}", slow_path.name()));
-    lacking.is_some_and(|what| say(what))
+    lacking.is_some_and(say)
 }
 
 /// The calling test is skipped, and why. True, for `if`.

@@ -6,14 +6,17 @@ use comfy_table::{Table, presets};
 
 use crate::tally::Tally;
 
+/// Each file's counts, or why there are none.
+type Ran = Result<BTreeMap<String, Tally>, String>;
+
 /// Kernel by kernel: its name, and each file's counts or why there are none.
 #[derive(Default)]
 pub(super) struct Matrix {
-    columns: Vec<(String, Result<BTreeMap<String, Tally>, String>)>,
+    columns: Vec<(String, Ran)>,
 }
 
 impl Matrix {
-    pub(super) fn add(&mut self, kernel: &str, ran: Result<BTreeMap<String, Tally>, String>) {
+    pub(super) fn add(&mut self, kernel: &str, ran: Ran) {
         self.columns.push((kernel.into(), ran));
     }
 
@@ -60,7 +63,7 @@ fn cell(tally: &Tally) -> String {
 mod tests {
     use super::*;
 
-    fn column(lines: &[&str]) -> Result<BTreeMap<String, Tally>, String> {
+    fn column(lines: &[&str]) -> Ran {
         let mut tally = Tally::default();
         lines.iter().for_each(|line| tally.add(line));
         Ok(BTreeMap::from([("a".to_owned(), tally)]))

@@ -16,6 +16,8 @@ use crate::{
     tally::Tally,
 };
 
+/// A file that takes longer hangs, in seconds; emulation is slow.
+const LIMIT: u32 = 3600;
 /// Announces a file in the output.
 const FILE: &str = "── ";
 
@@ -107,12 +109,15 @@ impl Suite {
 
     /// All of them in one line of shell: a machine takes long to boot.
     fn line(&self) -> String {
-        let variable = |(name, value): &(String, String)| format!("{name}={}", quoted(&[value.clone()]));
+        let variable = |(name, value): &(String, String)| format!("{name}={}", quoted(std::slice::from_ref(value)));
         let variables = self.variables.iter().map(variable).collect::<Vec<_>>().join(" ");
         let one = |(name, path): (&String, &PathBuf)| {
             let words: Vec<_> =
                 [path.display().to_string()].into_iter().chain(self.arguments.iter().cloned()).collect();
-            format!("echo '{FILE}{name}'; {variables} RUST_TEST_THREADS=1 {} 2>&1", quoted(&words))
+            format!(
+                "echo '{FILE}{name}'; {variables} RUST_TEST_THREADS=1 timeout --kill-after=10 {LIMIT} {} 2>&1",
+                quoted(&words)
+            )
         };
         let lines: Vec<_> = self.executables.iter().map(one).collect();
         format!("cd tests; {}; true", lines.join("; "))

@@ -38,6 +38,9 @@ const GROUPS: [u32; 4] = [
 const RTM_DELLINK: u16 = 17;
 const RTM_NEWQDISC: u16 = 36;
 const RTM_GETTFILTER: u16 = 46;
+/// The same of chains of filters, the first of which comes and goes with its filters.
+const RTM_NEWCHAIN: u16 = 100;
+const RTM_GETCHAIN: u16 = 102;
 /// `struct ifinfomsg`: the family is its first byte.
 const AF_BRIDGE: u8 = 7;
 const IFINDEX: usize = 4;
@@ -123,7 +126,7 @@ fn of_route(message: &NetlinkMessage<Raw>) -> Change {
     match (raw.kind, raw.word(IFINDEX)) {
         // Of family AF_BRIDGE it means that the port left its bridge; the link is still there.
         (RTM_DELLINK, Ok(ifindex)) if raw.body.first() != Some(&AF_BRIDGE) => Change::LinkRemoved(ifindex),
-        (RTM_NEWQDISC..=RTM_GETTFILTER, _) => Change::LookSoon,
+        (RTM_NEWQDISC..=RTM_GETTFILTER | RTM_NEWCHAIN..=RTM_GETCHAIN, _) => Change::LookSoon,
         _ => Change::LookAgain,
     }
 }
