@@ -102,6 +102,14 @@ impl Lab {
         }
     }
 
+    /// Any signal to libvirtd, such as SIGSTOP for one that hangs.
+    pub fn signal_libvirt(&self, signal: Signal) -> Result<()> {
+        let daemon = self.libvirt()?.daemon.as_ref();
+        let daemon = daemon.ok_or_else(|| Error::Invalid("libvirtd does not run".into()))?;
+        let pid = i32::try_from(daemon.0.id()).map_err(|e| Error::Invalid(e.to_string()))?;
+        kill(Pid::from_raw(pid), signal).map_err(|e| Error::io(format!("cannot send {signal} to libvirtd"), e))
+    }
+
     /// Starts libvirtd, which finds the guests that still run.
     pub fn restart_libvirt(&mut self) -> Result<()> {
         let libvirt = self.libvirt.as_ref().ok_or_else(|| Error::Invalid("the lab never had a libvirt".into()))?;
