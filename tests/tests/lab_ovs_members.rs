@@ -21,7 +21,7 @@ fn site() -> Site {
         machines.iter().fold(builder, |builder, (name, port)| Builder::machine(builder, MachineSpec::raw(name, port)));
     let lab = builder.build().unwrap();
     let commands = [
-        "del-port vnet2 -- del-port vnet3 -- add-bond br0 bond0 vnet2 vnet3 bond_mode=active-backup",
+        "del-port vnet2 -- del-port vnet3 -- add-bond br0 bond0 vnet2 vnet3 bond_mode=active-backup other_config:bond-primary=vnet2",
         "del-port other0 -- add-br br1 -- set bridge br1 datapath_type=netdev -- add-port br1 other0",
         "add-port br0 patch0 -- set interface patch0 type=patch options:peer=patch1",
         "add-port br1 patch1 -- set interface patch1 type=patch options:peer=patch0",
