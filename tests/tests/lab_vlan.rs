@@ -66,8 +66,22 @@ impl Bench {
         (0..PORTS.len()).map(|port| counters.forward(&format!("vnet{port}"))).sum()
     }
 
-    /// A datagram between two stations arrives with the tag that `to` says and nowhere else; whether it was forwarded.
+    /// As [`Bench::arrives`], and it was forwarded. What was learned while the manager compared with Open vSwitch, which learns a little
+    /// later, may have been forgotten again: then both speak once more.
     fn carries(&mut self, from: At, to: At, priority: u16) -> bool {
+        for _ in 0..3 {
+            if self.arrives(from, to, priority) {
+                return true;
+            }
+            eprintln!("{:#}", self.session.counters().unwrap().0);
+            self.introduce(from);
+            self.introduce(to);
+        }
+        false
+    }
+
+    /// A datagram between two stations arrives with the tag that `to` says and nowhere else; whether it was forwarded.
+    fn arrives(&mut self, from: At, to: At, priority: u16) -> bool {
         let what = format!("{} {:?} to {} {:?}", from.0, from.1, to.0, to.1);
         let packet = Ipv4::new([10, 0, 0, 1], [10, 0, 0, 2]).carry(&Udp::new(7, 8, what.as_bytes()));
         let (to_mac, from_mac) = (self.macs[to.0], self.macs[from.0]);
