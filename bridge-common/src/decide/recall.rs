@@ -2,7 +2,7 @@
 //!
 //! [`remember`] keeps a decision to forward in a small table of this CPU; [`recall`] finds it there, without another look-up. It
 //! gives what [`ingress`](super::ingress) would give, because
-//! * only untagged IPv4 TCP and UDP without options and fragments is remembered, that stays untagged, and only where neither a flow nor a rule with
+//! * only IPv4 TCP and UDP without options and fragments is remembered, untagged on both sides, and only where neither a flow nor a rule with
 //!   ports had a say: a memo stands for all flows between two stations' addresses;
 //! * what the decision read from such a frame is compared (MACs, addresses, protocol) or judged again (well-known ports, lengths,
 //!   MTU, checksum);

@@ -133,8 +133,8 @@ pub(super) fn bound<T: Tables>(tables: &T, mac: [u8; 6]) -> Station {
     tables.station(&StationKey { mac, vlan: 0 })
 }
 
-/// Whose the source is, if it is known beforehand: put into the scratch space. `known`: what the FDB has of it in its VLAN. A station that is known on this very
-/// port was asked about when it was learned.
+/// Whose the source is, if it is known beforehand: put into the scratch space. `known`: what the FDB has of it in its VLAN. A
+/// station that is known on this very port was asked about when it was learned.
 #[inline(never)]
 pub(super) fn owner<T: Tables>(tables: &T, scratch: &mut Scratch, known: &Station, port: &Port, slot: u16) {
     let source = &scratch.packet.source;
