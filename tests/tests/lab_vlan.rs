@@ -66,20 +66,6 @@ impl Bench {
         (0..PORTS.len()).map(|port| counters.forward(&format!("vnet{port}"))).sum()
     }
 
-    /// As [`Bench::arrives`], and it was forwarded. What was learned while the manager compared with Open vSwitch, which learns a little
-    /// later, may have been forgotten again: then both speak once more.
-    fn carries(&mut self, from: At, to: At, priority: u16) -> bool {
-        for _ in 0..3 {
-            if self.arrives(from, to, priority) {
-                return true;
-            }
-            eprintln!("{:#}", self.session.counters().unwrap().0);
-            self.introduce(from);
-            self.introduce(to);
-        }
-        false
-    }
-
     /// A datagram between two stations arrives with the tag that `to` says and nowhere else; whether it was forwarded.
     fn arrives(&mut self, from: At, to: At, priority: u16) -> bool {
         let what = format!("{} {:?} to {} {:?}", from.0, from.1, to.0, to.1);
@@ -112,17 +98,17 @@ fn every_mode_to_every_other() {
     let access = [At(0, None), At(1, None), At(3, None)];
     for from in access {
         for to in access.into_iter().filter(|to| to.0 != from.0) {
-            assert!(bench.carries(from, to, 0), "{} to {}", from.0, to.0);
+            assert!(bench.arrives(from, to, 0), "{} to {}", from.0, to.0);
         }
-        assert!(bench.carries(from, At(2, Some(10)), 0), "{} to the trunk", from.0);
-        assert!(bench.carries(At(2, Some(10)), from, 0), "the trunk to {}", from.0);
+        assert!(bench.arrives(from, At(2, Some(10)), 0), "{} to the trunk", from.0);
+        assert!(bench.arrives(At(2, Some(10)), from, 0), "the trunk to {}", from.0);
     }
     // With a priority: it is lost with the tag, and stays with it.
-    assert!(bench.carries(At(2, Some(10)), At(0, None), 0xa000));
-    assert!(bench.carries(At(2, Some(20)), At(4, None), 0xa000));
-    assert!(bench.carries(At(4, None), At(2, Some(20)), 0));
+    assert!(bench.arrives(At(2, Some(10)), At(0, None), 0xa000));
+    assert!(bench.arrives(At(2, Some(20)), At(4, None), 0xa000));
+    assert!(bench.arrives(At(4, None), At(2, Some(20)), 0));
     // Tagged with its native VLAN, from a native port.
-    assert!(bench.carries(At(3, Some(10)), At(0, None), 0));
+    assert!(bench.arrives(At(3, Some(10)), At(0, None), 0));
 }
 
 #[test]
@@ -154,7 +140,7 @@ fn no_vlan_leaks_into_another() {
 #[test]
 fn a_port_that_changes_its_vlan_is_followed() {
     let mut bench = Bench::new();
-    assert!(bench.carries(At(0, None), At(1, None), 0));
+    assert!(bench.arrives(At(0, None), At(1, None), 0));
     bench.session.lab().ovs().unwrap().vsctl(&["set", "port", "vnet1", "tag=20"]).unwrap();
     let control = bench.session.control().clone();
     let now = |vlan: &str| control.show("ports").is_ok_and(|ports| ports["ports"]["vnet1"]["vlan"] == vlan);
@@ -163,6 +149,6 @@ fn a_port_that_changes_its_vlan_is_followed() {
     bench.taps[0].send(&eth(bench.macs[1], bench.macs[0], None).ipv4(&packet)).unwrap();
     assert!(bench.drain()[1].is_empty(), "VLAN 10 reaches a port of VLAN 20");
     bench.introduce(At(1, None));
-    assert!(bench.carries(At(1, None), At(4, None), 0));
-    assert!(bench.carries(At(2, Some(20)), At(1, None), 0));
+    assert!(bench.arrives(At(1, None), At(4, None), 0));
+    assert!(bench.arrives(At(2, Some(20)), At(1, None), 0));
 }

@@ -10,7 +10,7 @@ use std::{
 
 use aya::Ebpf;
 use bridge_common::abi::{
-    Control, NO_PORT, PORT_MEMBER, Port, StationKey,
+    Control, NO_PORT, PORT_MEMBER, Port, Station, StationKey,
     maps::{self, Limits},
 };
 
@@ -177,28 +177,40 @@ impl Executor {
         self.maps.set_control(Control::Epoch, self.epoch)
     }
 
-    /// Forgets the learned stations (all, or those of `among`) for which `gone` holds, given the ifindex of their port; how many.
+    /// The learned stations for which `gone` holds, given the ifindex of their port.
+    ///
+    /// # Errors
+    /// [`DataplaneError::Map`].
+    pub fn stations_where(&self, gone: impl Fn(&StationKey, u32) -> bool) -> Result<Vec<StationKey>, DataplaneError> {
+        Ok(self.learned(self.maps.stations()?, gone).into_iter().map(|(key, _)| key).collect())
+    }
+
+    /// Forgets those of `among` that are learned and for which `gone` holds, given the ifindex of their port; how many.
     ///
     /// # Errors
     /// [`DataplaneError::Map`].
     pub fn forget_stations(
         &mut self,
-        among: Option<&[StationKey]>,
+        among: &[StationKey],
         gone: impl Fn(&StationKey, u32) -> bool,
     ) -> Result<usize, DataplaneError> {
-        let at: HashMap<u16, u32> = self.mirror.slots.iter().map(|(ifindex, slot)| (*slot, *ifindex)).collect();
-        let mut stations = match among {
-            Some(keys) => self.maps.some_stations(keys),
-            None => self.maps.stations()?,
-        };
-        stations.retain(|(key, station)| {
-            station.is_learned() && at.get(&station.port).is_some_and(|ifindex| gone(key, *ifindex))
-        });
-        let gone = self.maps.forget(stations)?;
+        let gone = self.maps.forget(self.learned(self.maps.some_stations(among), gone))?;
         if gone > 0 {
             self.raise_epoch()?;
         }
         Ok(gone)
+    }
+
+    fn learned(
+        &self,
+        mut stations: Vec<(StationKey, Station)>,
+        gone: impl Fn(&StationKey, u32) -> bool,
+    ) -> Vec<(StationKey, Station)> {
+        let at: HashMap<u16, u32> = self.mirror.slots.iter().map(|(ifindex, slot)| (*slot, *ifindex)).collect();
+        stations.retain(|(key, station)| {
+            station.is_learned() && at.get(&station.port).is_some_and(|ifindex| gone(key, *ifindex))
+        });
+        stations
     }
 
     /// Once the dataplane is as desired: links of an older build, and maps of another ABI, go.

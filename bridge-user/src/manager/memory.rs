@@ -4,7 +4,7 @@
 //! Open vSwitch is asked with every beat for a few numbers, and for its whole FDB only when they say that something was lost. A Linux
 //! bridge tells by itself.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use bridge_common::abi::StationKey;
 use tracing::{debug, warn};
@@ -19,6 +19,9 @@ use crate::{
         unixctl::{FdbStats, Unixctl, UnixctlError},
     },
 };
+
+/// How long a station that we have learned from a frame may be on its way to the slow path: an upcall, a packet socket's queue.
+const LEARNING: Duration = Duration::from_millis(200);
 
 /// What ovs-vswitchd last told of its FDB.
 #[derive(Default)]
@@ -66,10 +69,7 @@ impl Manager {
     async fn follow_linux(&mut self, inputs: &mut Inputs) -> Result<(), MemoryError> {
         let Ok(bridge) = u32::try_from(self.desired.control.bridge_ifindex) else { return Ok(()) };
         let Some(news) = inputs.netlink.stations() else {
-            return match inputs.netlink.fdb(bridge).await {
-                Ok(has) => self.agree(&has),
-                Err(error) => self.forget_all().and(Err(error.into())),
-            };
+            return self.agree(async || Ok(inputs.netlink.fdb(bridge).await?)).await.map(drop);
         };
         let ours = || news.iter().filter(|news| news.bridge == bridge);
         let keys: Vec<_> = ours().map(|news| news.station).collect();
@@ -80,7 +80,7 @@ impl Manager {
         let last: HashMap<_, _> = ours().map(|news| (news.station, (news.ifindex, news.gone))).collect();
         let gone =
             |station: &StationKey, ifindex: u32| last.get(station).is_some_and(|(at, gone)| (*at == ifindex) == *gone);
-        let forgotten = self.executor.forget_stations(Some(&keys), gone)?;
+        let forgotten = self.executor.forget_stations(&keys, gone)?;
         debug!(forgotten, "the bridge forgot stations");
         Ok(())
     }
@@ -106,29 +106,52 @@ impl Manager {
     }
 
     async fn read_ovs(&mut self, switch: &mut Unixctl, inputs: &Inputs) -> Result<SlowFdb, MemoryError> {
-        let entries = match switch.fdb(&self.desired.bridge).await {
-            Ok(entries) => entries,
-            Err(error) => return self.forget_all().and(Err(error.into())),
-        };
         let numbers: HashMap<_, _> =
             interfaces(inputs).into_iter().filter_map(|(ifindex, port)| Some((port.ofport?, ifindex))).collect();
         let place = |ofport: u16| numbers.get(&ofport).copied().unwrap_or_default();
-        let has = entries.iter().map(|entry| (StationKey { mac: entry.mac, vlan: entry.vlan }, place(entry.ofport)));
-        let has = has.collect();
-        self.agree(&has)?;
-        Ok(has)
+        let bridge = self.desired.bridge.clone();
+        let read = async || {
+            let entries = switch.fdb(&bridge).await?.into_iter();
+            let has = entries.map(|entry| (StationKey { mac: entry.mac, vlan: entry.vlan }, place(entry.ofport)));
+            Ok(has.collect())
+        };
+        self.agree(read).await
     }
 
-    fn agree(&mut self, has: &SlowFdb) -> Result<(), MemoryError> {
-        let gone = |station: &StationKey, ifindex: u32| has.get(station) != Some(&ifindex);
-        let forgotten = self.executor.forget_stations(None, gone)?;
-        debug!(forgotten, "compared with the bridge's stations");
-        Ok(())
+    /// Forgets what the slow path does not have where we have it, twice: it learns later than we do. What it has.
+    async fn agree(
+        &mut self,
+        mut read: impl AsyncFnMut() -> Result<SlowFdb, MemoryError>,
+    ) -> Result<SlowFdb, MemoryError> {
+        match self.compare(&mut read).await {
+            Ok(has) => Ok(has),
+            Err(error) => self.forget_all().and(Err(error)),
+        }
+    }
+
+    async fn compare(
+        &mut self,
+        read: &mut impl AsyncFnMut() -> Result<SlowFdb, MemoryError>,
+    ) -> Result<SlowFdb, MemoryError> {
+        fn gone(has: &SlowFdb) -> impl Fn(&StationKey, u32) -> bool {
+            |station, ifindex| has.get(station) != Some(&ifindex)
+        }
+        let has = read().await?;
+        let missed = self.executor.stations_where(gone(&has))?;
+        if missed.is_empty() {
+            return Ok(has);
+        }
+        tokio::time::sleep(LEARNING).await;
+        let has = read().await?;
+        let forgotten = self.executor.forget_stations(&missed, gone(&has))?;
+        debug!(missed = missed.len(), forgotten, "compared with the bridge's stations");
+        Ok(has)
     }
 
     /// In doubt the slow path has forgotten everything.
     fn forget_all(&mut self) -> Result<(), MemoryError> {
-        Ok(self.executor.forget_stations(None, |_, _| true).map(drop)?)
+        let all = self.executor.stations_where(|_, _| true)?;
+        Ok(self.executor.forget_stations(&all, |_, _| true).map(drop)?)
     }
 }
 
