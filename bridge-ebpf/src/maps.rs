@@ -56,6 +56,8 @@ pub static USED: Array<Usage, SLOT_COUNT> = Array::new();
 #[btf_map]
 pub static FREED: Array<Usage, SLOT_COUNT> = Array::new();
 #[btf_map]
+pub static BESIDE: Array<u32, SLOT_COUNT> = Array::new();
+#[btf_map]
 pub static COUNTERS: PerCpuArray<PortCounters, SLOT_COUNT> = PerCpuArray::new();
 #[btf_map]
 pub static RULES: PerCpuArray<Cell, RULE_COUNT> = PerCpuArray::new();

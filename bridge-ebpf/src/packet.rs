@@ -67,6 +67,9 @@ unsafe fn pointer<const OFFSET: usize>(context: *const c_void) -> usize {
     }
 }
 
+/// What XDP leaves in front of a frame in which it has seen a tag, see [`Frame::was_seen_tagged`].
+pub const SAW_TAG: u32 = u32::from_ne_bytes(*b"vlan");
+
 /// A frame in an XDP program.
 pub struct XdpFrame<'a> {
     ctx: &'a XdpContext,
@@ -177,6 +180,14 @@ impl Frame for SkbFrame<'_> {
         }
         let service = self.skb().vlan_proto as u16 == SERVICE_TAG.to_be();
         Some(Tag { tci: self.skb().vlan_tci as u16, service })
+    }
+
+    #[inline(always)]
+    fn was_seen_tagged(&self) -> bool {
+        // SAFETY: as in `new`.
+        let left = unsafe { pointer::<{ offset_of!(__sk_buff, data_meta) }>(self.ctx.as_ptr()) };
+        // SAFETY: so many bytes are there, as the verifier checks again.
+        left + size_of::<u32>() <= self.data && unsafe { *(left as *const u32) } == SAW_TAG
     }
 
     #[inline(always)]

@@ -14,7 +14,8 @@ use bridge_common::{
 };
 
 use crate::maps::{
-    CONTROL, FDB, FLOWS, FREED, GUARD, L4, MEMO, NEAR_SLOTS, PAIRS, PORTS, SLOTS, USED, VLANS, ZONELESS, ZONES4, ZONES6,
+    BESIDE, CONTROL, FDB, FLOWS, FREED, GUARD, L4, MEMO, NEAR_SLOTS, PAIRS, PORTS, SLOTS, USED, VLANS, ZONELESS,
+    ZONES4, ZONES6,
 };
 
 /// All maps together.
@@ -49,6 +50,11 @@ impl Tables for Maps {
     #[inline(always)]
     fn port(&self, slot: u16) -> Option<Port> {
         PORTS.get(u32::from(slot)).copied()
+    }
+
+    #[inline(always)]
+    fn tags_lie_beside(&self, slot: u16) -> bool {
+        BESIDE.get(u32::from(slot)).is_some_and(|noted| *noted != 0)
     }
 
     #[inline(always)]
@@ -184,6 +190,14 @@ impl TablesMut for Maps {
         if let Some(word) = CONTROL.get_ptr_mut(Control::FdbFull as u32) {
             // SAFETY: as in `charge`.
             unsafe { atomic_add(word, 1) };
+        }
+    }
+
+    #[inline(always)]
+    fn note_tags_beside(&self, slot: u16) {
+        if let Some(noted) = BESIDE.get_ptr_mut(u32::from(slot)) {
+            // SAFETY: an array element lives as long as its map; every CPU writes the same.
+            unsafe { noted.write_volatile(1) };
         }
     }
 

@@ -6,7 +6,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use bridge_common::abi::{Counted, Drop, Punt};
+use bridge_common::abi::{Counted, Drop, PORT_TAG_BESIDE, Punt};
 use bridge_common::decide::Hook;
 use bridge_common::wire::Bytes;
 use bridge_tests::frame::{Eth, Ipv4, Udp};
@@ -54,4 +54,18 @@ fn a_super_frame_is_no_exception_to_the_mtu_at_xdp() {
     let frame = Bytes { bytes: &bytes, gso: true, tag: None };
     assert_eq!(HostTables::new(world()).ingress(&frame, PA, Hook::Tc).1, Action::Redirect(PM));
     assert_eq!(HostTables::new(world()).ingress(&frame, PA, Hook::Xdp).1, Action::Pass);
+}
+
+/// What looks untagged where tags lie beside the frame may be in any VLAN: nothing is learned from it at XDP.
+#[test]
+fn where_tags_lie_beside_the_frame_xdp_learns_nothing_that_looks_untagged() {
+    let bytes = Eth::new(mac(2), mac(0x77)).ipv4(&Ipv4::new(IP_A, IP_B).carry(&Udp::new(1, 2, b"hello")));
+    let mut setup = world();
+    setup.ports.get_mut(&1).unwrap().flags |= PORT_TAG_BESIDE;
+    for (beside, learned) in [(false, true), (true, false)] {
+        setup.beside = if beside { [1].into() } else { [].into() };
+        let tables = HostTables::new(setup.clone());
+        tables.ingress(&Bytes::new(&bytes), PA, Hook::Xdp);
+        assert_eq!(tables.contents().stations.len() > setup.stations.len(), learned);
+    }
 }

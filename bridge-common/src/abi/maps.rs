@@ -29,6 +29,8 @@ pub const FLOWS: &str = "FLOWS";
 pub const USED: &str = "USED";
 /// Port slot to [`super::Usage`], written by the manager only. `Array`.
 pub const FREED: &str = "FREED";
+/// Port slot to `u32` 1 once a frame came in whose tag lay beside it; written by the programs, zeroed by the manager. `Array`.
+pub const BESIDE: &str = "BESIDE";
 /// Port slot to [`super::PortCounters`]. `PerCpuArray`.
 pub const COUNTERS: &str = "COUNTERS";
 /// Rule slot to [`super::Cell`]. `PerCpuArray`.
@@ -44,7 +46,7 @@ pub const MEMO: &str = "MEMO";
 pub const LAST_VERDICT: &str = "LAST_VERDICT";
 
 /// Every map, in the order of their declaration.
-pub const ALL: [&str; 20] = [
+pub const ALL: [&str; 21] = [
     CONTROL,
     SLOTS,
     NEAR_SLOTS,
@@ -59,6 +61,7 @@ pub const ALL: [&str; 20] = [
     FLOWS,
     USED,
     FREED,
+    BESIDE,
     COUNTERS,
     RULES,
     TARGETS,

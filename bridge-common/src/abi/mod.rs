@@ -40,8 +40,8 @@ pub const LAYOUT: [usize; 15] = [
     control::SLOTS as usize,
 ];
 
-/// Names of the programs: XDP ingress, TC ingress, TC egress. What bears one of them is ours.
-pub const PROGRAMS: [&str; 3] = ["fastbridge_xdp", "fastbridge_in", "fastbridge_out"];
+/// Names of the programs: XDP ingress, TC ingress, TC egress, and what looks for tags behind XDP. What bears one of them is ours.
+pub const PROGRAMS: [&str; 4] = ["fastbridge_xdp", "fastbridge_in", "fastbridge_out", "fastbridge_watch"];
 
 /// Raised by hand when a field changes its meaning but not its size.
 const LAYOUT_VERSION: usize = 2;

@@ -51,6 +51,8 @@ pub const PORT_VLAN_LISTED: u32 = 512;
 pub const PORT_PVID_TAGGED: u32 = 1024;
 /// An 802.1ad tag names the VLAN like an 802.1Q one (Open vSwitch); without it such a frame counts as untagged.
 pub const PORT_SERVICE_TAGS: u32 = 2048;
+/// XDP may be shown a frame without its tag, which lies beside it: put there by the offload of a veth's other end or of a card.
+pub const PORT_TAG_BESIDE: u32 = 4096;
 
 /// VLANs that a port carries, a bit for each VID: bit `vid % 64` of word `vid / 64`.
 #[repr(C)]

@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     abi::{
-        Drop, NO_PORT, PORT_ELIGIBLE, PORT_GUARD, PORT_MEMBER, PORT_RUNNING, PORT_TC_BEHIND, PORT_VIRTUAL, Port, Punt,
-        STATION_HOST, STATION_STATIC, Station,
+        Drop, NO_PORT, PORT_ELIGIBLE, PORT_GUARD, PORT_MEMBER, PORT_RUNNING, PORT_TAG_BESIDE, PORT_TC_BEHIND,
+        PORT_VIRTUAL, Port, Punt, STATION_HOST, STATION_STATIC, Station,
     },
     wire::{Frame, parse_into},
 };
@@ -37,6 +37,7 @@ pub fn ingress<T: Tables, F: Frame>(
         verdict: Verdict::Drop(Drop::NotReady),
         slot: NO_PORT,
         left_to_tc: false,
+        saw_tag: false,
         len: frame.len() + if frame.metadata_tag().is_some() { 4 } else { 0 },
         rule: NO_RULE,
     };
@@ -48,6 +49,7 @@ pub fn ingress<T: Tables, F: Frame>(
         Ok(verdict) => verdict,
         Err(reason) => Verdict::Drop(reason),
     };
+    decision.saw_tag = hook == Hook::Xdp && port.is(PORT_TAG_BESIDE) && scratch.packet.tagged;
     decision.left_to_tc = hook == Hook::Xdp && port.is(PORT_TC_BEHIND) && matches!(decision.verdict, Verdict::Punt(_));
     decision
 }
@@ -67,7 +69,8 @@ fn judge<T: Tables, F: Frame>(
     }
     let live = Live::read(tables).ok_or(Drop::NotReady)?;
     parse_into(frame, &mut scratch.packet)?;
-    vlan::entering(tables, port, slot, scratch);
+    vlan::entering(tables, port, slot, hook, scratch);
+    scratch.beside = hook == Hook::Tc && vlan::lies_beside(port, frame);
     let known = tables.station(&scratch.packet.source);
     vlan::owner(tables, scratch, &known, port, slot);
     entitled(tables, frame, scratch, port, slot)?;

@@ -24,8 +24,10 @@ pub use egress::{egress, judged_at_ingress};
 pub use ingress::ingress;
 pub use recall::{Memo, Recalled, epoch, recall, remember};
 pub use settle::{counted, settle, settle_egress};
-pub use vlan::Retag;
+pub use vlan::{Retag, watch};
 
+#[cfg(doc)]
+use crate::wire::Frame;
 use crate::{
     abi::{
         Control, Drop, Flow, FlowKey, GuardKey, L4Data, Pair, Port, Punt, RuleWord, Station, StationKey, Usage,
@@ -44,6 +46,10 @@ pub trait Tables {
     fn slot(&self, ifindex: u32) -> Option<u16>;
     /// A port's configuration.
     fn port(&self, slot: u16) -> Option<Port>;
+    /// Whether a frame came in through the port in this slot whose tag lay beside it, where XDP does not see it.
+    fn tags_lie_beside(&self, _slot: u16) -> bool {
+        false
+    }
     /// Whether the port in this slot lists the VLAN: asked of ports with [`crate::abi::PORT_VLAN_LISTED`] only.
     fn carries(&self, slot: u16, vlan: u16) -> bool;
     /// A station, or [`Station::ABSENT`].
@@ -90,6 +96,8 @@ pub trait TablesMut: Tables {
     fn count_fdb_full(&self);
     /// Remembers a source address in no zone, seen on a port.
     fn note_zoneless(&self, source: &Zoneless, slot: u16);
+    /// From now on [`Tables::tags_lie_beside`] for this slot.
+    fn note_tags_beside(&self, _slot: u16) {}
     /// Raises [`Control::Moves`], after a known station has moved or was forgotten.
     fn raise_moves(&self) {}
     /// Changes a remembered decision of this CPU.
@@ -184,6 +192,8 @@ pub struct Scratch {
     pub packet: Packet,
     /// What becomes of the source station.
     pub learn: Learn,
+    /// Its tag lies beside it, and XDP may not know of such frames yet.
+    pub(crate) beside: bool,
     /// The source is in no zone, which people should know.
     pub(crate) zoneless: bool,
     /// How the bridge takes it in.
@@ -251,6 +261,8 @@ pub struct Decision {
     pub slot: u16,
     /// The XDP program leaves the frame to the TC program behind it: nothing is changed or counted here.
     pub left_to_tc: bool,
+    /// XDP has seen a tag, which whoever comes behind it should know ([`Frame::was_seen_tagged`]) if the frame goes on.
+    pub saw_tag: bool,
     /// Frame length to count.
     pub len: u32,
     /// Rule slot that the frame counts under, or [`NO_RULE`].

@@ -1,6 +1,6 @@
 //! From a decision to the final verdict and to what is counted: once for the programs and for every host tool.
 
-use super::{Decision, EgressDecision, EgressVerdict, Scratch, TablesMut, Verdict, commit};
+use super::{Decision, EgressDecision, EgressVerdict, Scratch, TablesMut, Verdict, commit, vlan};
 use crate::abi::{Counted, Punt, Zoneless};
 
 /// Carries out what an ingress decision entails and gives the final verdict. Not for a decision that is
@@ -9,6 +9,9 @@ use crate::abi::{Counted, Punt, Zoneless};
 pub fn settle<T: TablesMut>(tables: &T, decision: &Decision, scratch: &Scratch) -> Verdict {
     if scratch.zoneless {
         note_zoneless(tables, decision.slot, scratch);
+    }
+    if scratch.beside {
+        vlan::note_beside(tables, decision.slot);
     }
     match (decision.verdict, commit(tables, scratch)) {
         (_, Err(reason)) => Verdict::Drop(reason),

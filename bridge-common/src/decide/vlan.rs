@@ -4,13 +4,13 @@
 //! (ofproto/ofproto-dpif-xlate.c), the Linux bridge in `__allowed_ingress` and `br_handle_vlan` (net/bridge/br_vlan.c). What they do
 //! differently (service tags, priority tags that stay) is left to them. Must not: look at anything but tags.
 
-use super::{Scratch, Tables};
+use super::{Hook, Scratch, Tables, TablesMut};
 use crate::{
     abi::{
-        NO_PVID, PORT_GUARD, PORT_PVID_TAGGED, PORT_SERVICE_TAGS, PORT_VLAN_ACCESS, PORT_VLAN_AWARE, PORT_VLAN_LISTED,
-        Port, STATION_ABSENT, Station, StationKey,
+        NO_PVID, PORT_GUARD, PORT_PVID_TAGGED, PORT_SERVICE_TAGS, PORT_TAG_BESIDE, PORT_VLAN_ACCESS, PORT_VLAN_AWARE,
+        PORT_VLAN_LISTED, Port, STATION_ABSENT, Station, StationKey,
     },
-    wire::{Class, Packet},
+    wire::{Class, Frame, Packet},
 };
 
 /// The DEI bit of a tag (IEEE 802.1Q, 9.6).
@@ -54,15 +54,17 @@ pub(crate) struct Entering {
 /// The VLAN of a frame that enters through the port in `slot`, put into both of its FDB keys, and how it is taken in. All of it goes into
 /// the scratch space: the verifier would follow every combination of what was returned.
 #[inline(never)]
-pub(super) fn entering<T: Tables>(tables: &T, port: &Port, slot: u16, scratch: &mut Scratch) {
+pub(super) fn entering<T: Tables>(tables: &T, port: &Port, slot: u16, hook: Hook, scratch: &mut Scratch) {
     let Scratch { packet, entering, .. } = scratch;
+    // Whether it has a tag is not to be seen.
+    let hidden = hook == Hook::Xdp && port.is(PORT_TAG_BESIDE) && !packet.tagged && tables.tags_lie_beside(slot);
     if !port.is(PORT_VLAN_AWARE) {
-        *entering = Entering { admitted: true, clear: !packet.tagged };
+        *entering = Entering { admitted: true, clear: !packet.tagged && !hidden };
         return;
     }
     let read = !packet.tag.service || port.is(PORT_SERVICE_TAGS);
     let vid = if read { packet.tag.vid() } else { 0 };
-    entering.clear = !packet.tag.service && packet.class != Class::Stacked;
+    entering.clear = !packet.tag.service && packet.class != Class::Stacked && !hidden;
     let vlan = if vid == 0 {
         entering.admitted = port.pvid != NO_PVID;
         if entering.admitted { port.pvid } else { 0 }
@@ -72,6 +74,35 @@ pub(super) fn entering<T: Tables>(tables: &T, port: &Port, slot: u16, scratch: &
     };
     packet.source.vlan = vlan;
     packet.destination.vlan = vlan;
+}
+
+/// Whether the frame's tag lay beside it all the time, so that XDP has taken it for untagged.
+#[inline(always)]
+pub(super) fn lies_beside<F: Frame>(port: &Port, frame: &F) -> bool {
+    port.is(PORT_TAG_BESIDE) && frame.metadata_tag().is_some() && !frame.was_seen_tagged()
+}
+
+/// Lets XDP know of a frame that it has let pass and whose tag it could not see: from the next frame on it leaves what looks untagged there
+/// to others. For where no TC ingress program of ours judges behind XDP.
+#[inline(always)]
+pub fn watch<T: TablesMut, F: Frame>(tables: &T, frame: &F, ifindex: u32) {
+    if frame.metadata_tag().is_none() {
+        return;
+    }
+    if let Some(slot) = tables.slot(ifindex)
+        && tables.port(slot).is_some_and(|port| lies_beside(&port, frame))
+    {
+        note_beside(tables, slot);
+    }
+}
+
+#[inline(never)]
+pub(super) fn note_beside<T: TablesMut>(tables: &T, slot: u16) {
+    if !tables.tags_lie_beside(slot) {
+        tables.note_tags_beside(slot);
+        // What is remembered of frames that looked untagged.
+        tables.raise_moves();
+    }
 }
 
 /// With which tag the frame leaves `to`, the port in `slot`: put into `retag`. `false`: that is for the slow path to say.

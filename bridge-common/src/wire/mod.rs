@@ -40,6 +40,10 @@ pub trait Frame {
     fn is_gso(&self) -> bool;
     /// A tag that travels as metadata beside the frame: the outermost one.
     fn metadata_tag(&self) -> Option<Tag>;
+    /// Whether XDP in front has seen that tag in the frame: afterwards the kernel puts every tag beside it.
+    fn was_seen_tagged(&self) -> bool {
+        false
+    }
     /// Reads a header at `offset`; `None` if it does not lie wholly inside the frame.
     fn read<H: Header>(&self, offset: u32) -> Option<H>;
     /// As [`Frame::read`], but may refuse what does not lie in one piece: for those who have another way then.

@@ -1,14 +1,34 @@
 //! Forwarding from an XDP program: the tag is in the frame, behind both MACs.
 
-use aya_ebpf::{EbpfContext as _, bindings::xdp_action, helpers::generated::bpf_xdp_adjust_head, programs::XdpContext};
+use aya_ebpf::{
+    EbpfContext as _,
+    bindings::xdp_action,
+    helpers::generated::{bpf_xdp_adjust_head, bpf_xdp_adjust_meta},
+    programs::XdpContext,
+};
 use bridge_common::decide::Retag;
 
 use super::CUSTOMER_TAG;
-use crate::maps::TARGETS;
+use crate::{maps::TARGETS, packet::SAW_TAG};
 
 /// Both MACs.
 const MACS: usize = 12;
 const TAG: usize = 4;
+
+/// Tells those who get the frame next that its tag was in it. Where there is no room they take it for one that was not, and XDP then leaves
+/// more to them than it must.
+#[inline(always)]
+pub fn say_saw_tag(ctx: &XdpContext) {
+    // SAFETY: the context is the kernel's own; no pointer into the frame is kept over the call.
+    if unsafe { bpf_xdp_adjust_meta(ctx.as_ptr().cast(), -(size_of::<u32>() as i32)) } != 0 {
+        return;
+    }
+    let (start, end) = (ctx.metadata(), ctx.metadata_end());
+    if start + size_of::<u32>() <= end {
+        // SAFETY: so many bytes are there, as the verifier checks again.
+        unsafe { *(start as *mut u32) = SAW_TAG };
+    }
+}
 
 /// Sends the frame out of the port in this slot, and changes its tag. `Err`: the device has left the map meanwhile, or there is no room in
 /// front of the frame; it is as it was.

@@ -9,7 +9,7 @@ use bridge_common::{
     abi::{Counted, Punt},
     decide::{
         Hook, Retag, Verdict, counted, egress, epoch, ingress, judged_at_ingress, recall, remember, settle,
-        settle_egress,
+        settle_egress, watch,
     },
 };
 
@@ -51,6 +51,15 @@ pub fn fastbridge_in(ctx: TcContext) -> i32 {
     };
     account(&ctx, decision.slot, counted(verdict), decision.rule, decision.len);
     action
+}
+
+/// Behind XDP, where TC ingress may judge nothing (beside Open vSwitch's userspace datapath): looks for tags that XDP does not see.
+#[classifier]
+pub fn fastbridge_watch(ctx: TcContext) -> i32 {
+    // SAFETY: the context is the kernel's own.
+    let ifindex = unsafe { (*ctx.skb.skb).ifindex };
+    watch(&Maps, &SkbFrame::new(&ctx), ifindex);
+    NEXT
 }
 
 /// Judges what leaves the bridge and did not come in through a managed port.

@@ -8,7 +8,7 @@ use bridge_common::{
 
 use crate::{
     account::account,
-    act::xdp::forward,
+    act::xdp::{forward, say_saw_tag},
     maps::{Space, scratch},
     packet::XdpFrame,
     tables::Maps,
@@ -30,6 +30,9 @@ pub fn fastbridge_xdp(ctx: XdpContext) -> u32 {
     let frame = XdpFrame::new(&ctx);
     let decision = ingress(&Maps, &frame, ifindex, Hook::Xdp, epoch, scratch);
     if decision.left_to_tc {
+        if decision.saw_tag {
+            say_saw_tag(&ctx);
+        }
         return xdp_action::XDP_PASS;
     }
     let mut verdict = settle(&Maps, &decision, scratch);
@@ -43,6 +46,9 @@ pub fn fastbridge_xdp(ctx: XdpContext) -> u32 {
         Verdict::Punt(_) => xdp_action::XDP_PASS,
         Verdict::Drop(_) => xdp_action::XDP_DROP,
     };
+    if decision.saw_tag && action == xdp_action::XDP_PASS {
+        say_saw_tag(&ctx);
+    }
     account(&ctx, decision.slot, counted(verdict), decision.rule, decision.len);
     action
 }

@@ -23,35 +23,39 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 use super::{
     error::{DataplaneError, at},
-    links::{Outcome, direction, errno, fault, taken, tc_errno, tc_program},
-    object::{TC_IN, TC_OUT},
+    links::{Outcome, direction, errno, fault, taken, tc_errno, tc_name, tc_program},
 };
 use crate::{desired::HookPoint, reconcile::Fault};
 
-/// Priority and handle of our filters.
+/// Priority of our filters.
 const PRIORITY: u16 = 0xfb;
-const HANDLE: u16 = 1;
 /// Every protocol, in the wire's order, as `tcm_info` holds it.
 const ETH_P_ALL: u16 = (libc::ETH_P_ALL as u16).to_be();
+
+/// Handle of our filter.
+fn handle(point: HookPoint) -> u16 {
+    if point == HookPoint::TcWatch { 2 } else { 1 }
+}
 
 /// Attaches our program, or puts it in the place of an older one of ours, without a moment between.
 pub(super) fn attach(ebpf: &mut Ebpf, path: &Path, (ifindex, name): (u32, &str), point: HookPoint) -> Outcome<()> {
     let again = is_ours(path, ifindex, point).map_err(|error| Fault::Failed(at(path)(error)))?;
     let program = tc_program(ebpf, point)?;
     if again {
-        let old = SchedClassifierLink::attached(name, direction(point), PRIORITY, TcHandle::new(0, HANDLE), None);
+        let old =
+            SchedClassifierLink::attached(name, direction(point), PRIORITY, TcHandle::new(0, handle(point)), None);
         let id = program.attach_to_link(old.map_err(|_| Fault::Gone(ifindex))?);
         keep(program, id.map_err(|error| fault(ifindex, name, error))?, ifindex, name)?;
         return mark(program, path);
     }
     add_qdisc(ifindex, name)?;
     mark(program, path)?;
-    let options = NlOptions { priority: PRIORITY, handle: TcHandle::new(0, HANDLE), classid: None };
+    let options = NlOptions { priority: PRIORITY, handle: TcHandle::new(0, handle(point)), classid: None };
     let id = program.attach_with_options(name, direction(point), TcAttachOptions::Netlink(options));
     let id = id.map_err(|error| match errno(&error) {
         Some(libc::EEXIST) => taken(
             name,
-            "a tc filter of priority 251 and handle 1 is there that is not ours; remove it (tc filter del ...)",
+            "a tc filter of priority 251 and handle 1 or 2 is there that is not ours; remove it (tc filter del ...)",
         ),
         _ => fault(ifindex, name, error),
     });
@@ -69,8 +73,7 @@ pub(super) fn attach(ebpf: &mut Ebpf, path: &Path, (ifindex, name): (u32, &str),
 /// # Errors
 /// The kernel could not be asked.
 pub(super) fn is_ours(path: &Path, ifindex: u32, point: HookPoint) -> io::Result<bool> {
-    let ours = if point == HookPoint::TcEgress { TC_OUT } else { TC_IN };
-    Ok(path.exists() && filter(ifindex, point)?.is_some_and(|name| name == ours))
+    Ok(path.exists() && filter(ifindex, point)?.is_some_and(|name| name == tc_name(point)))
 }
 
 /// Removes our filter, if it is there, and its mark.
@@ -78,7 +81,7 @@ pub(super) fn detach(path: &Path, ifindex: u32, point: HookPoint) -> Result<(), 
     if is_ours(path, ifindex, point).map_err(at(path))?
         && let Ok(name) = nix::net::if_::if_indextoname(ifindex)
     {
-        let handle = TcHandle::new(0, HANDLE);
+        let handle = TcHandle::new(0, handle(point));
         let filter = SchedClassifierLink::attached(&name.to_string_lossy(), direction(point), PRIORITY, handle, None);
         // Dropping it detaches it. Gone with its interface: nothing to detach.
         drop(filter);
@@ -138,7 +141,7 @@ fn mark(program: &mut SchedClassifier, path: &Path) -> Outcome<()> {
 /// Name of the program that the filter at our place runs; `None` if there is no such filter, or it runs none.
 fn filter(ifindex: u32, point: HookPoint) -> io::Result<Option<String>> {
     let mut question = TcMessage::with_index(ifindex as i32);
-    question.header.handle = tc::TcHandle::from(u32::from(HANDLE));
+    question.header.handle = tc::TcHandle::from(u32::from(handle(point)));
     question.header.parent = tc::TcHandle::from(match direction(point) {
         TcAttachType::Egress => 0xffff_fff3,
         _ => 0xffff_fff2, // clsact's two classes: TC_H_MIN_INGRESS and TC_H_MIN_EGRESS in linux/pkt_sched.h

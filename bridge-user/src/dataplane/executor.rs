@@ -10,7 +10,7 @@ use std::{
 
 use aya::Ebpf;
 use bridge_common::abi::{
-    Control, NO_PORT, PORT_MEMBER, Port, Station, StationKey,
+    Control, NO_PORT, PORT_MEMBER, PORT_TAG_BESIDE, Port, Station, StationKey,
     maps::{self, Limits},
 };
 
@@ -46,6 +46,8 @@ pub struct Executor {
     rule_ids: Vec<Option<String>>,
     found: Found,
     glimpsed: Option<Glimpse>,
+    /// See [`Executor::tags_beside`].
+    beside: BTreeSet<u32>,
     _lock: Option<Lock>,
 }
 
@@ -97,6 +99,7 @@ impl Executor {
             rule_ids,
             found,
             glimpsed: None,
+            beside: BTreeSet::new(),
             _lock: None,
         })
     }
@@ -211,6 +214,27 @@ impl Executor {
             station.is_learned() && at.get(&station.port).is_some_and(|ifindex| gone(key, *ifindex))
         });
         stations
+    }
+
+    /// Interfaces through which frames came whose tag lay beside them. What XDP has learned there, before it was told, may lie in the
+    /// wrong VLAN and is forgotten, once.
+    ///
+    /// # Errors
+    /// [`DataplaneError::Map`].
+    pub fn tags_beside(&mut self) -> Result<&BTreeSet<u32>, DataplaneError> {
+        let watched = self.mirror.ports.iter().filter(|(_, port)| port.is(PORT_TAG_BESIDE));
+        let noted =
+            watched.filter(|(slot, _)| self.maps.beside.get(&u32::from(**slot), 0).is_ok_and(|noted| noted != 0));
+        let now: BTreeMap<u32, u16> = noted.map(|(slot, port)| (port.ifindex, *slot)).collect();
+        let new: Vec<_> = now.iter().filter(|(ifindex, _)| !self.beside.contains(ifindex)).collect();
+        for (_, slot) in &new {
+            self.maps.purge_stations(**slot)?;
+        }
+        if !new.is_empty() {
+            self.raise_epoch()?;
+        }
+        self.beside = now.into_keys().collect();
+        Ok(&self.beside)
     }
 
     /// Once the dataplane is as desired: links of an older build, and maps of another ABI, go.

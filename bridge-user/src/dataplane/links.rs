@@ -20,7 +20,7 @@ use super::{
     clsact,
     error::{DataplaneError, at},
     link::{HeldLink, Opened, opened},
-    object::{self, TC_IN, TC_OUT, XDP},
+    object::{self, TC_IN, TC_OUT, TC_WATCH, XDP},
     pins::Pins,
 };
 use crate::{desired::HookPoint, reconcile::Fault};
@@ -136,9 +136,17 @@ pub(super) fn direction(point: HookPoint) -> TcAttachType {
     if point == HookPoint::TcEgress { TcAttachType::Egress } else { TcAttachType::Ingress }
 }
 
+/// The TC program of a point.
+pub(super) fn tc_name(point: HookPoint) -> &'static str {
+    match point {
+        HookPoint::TcEgress => TC_OUT,
+        HookPoint::TcWatch => TC_WATCH,
+        HookPoint::TcIngress | HookPoint::Xdp => TC_IN,
+    }
+}
+
 pub(super) fn tc_program(ebpf: &mut Ebpf, point: HookPoint) -> Outcome<&mut SchedClassifier> {
-    let name = if point == HookPoint::TcEgress { TC_OUT } else { TC_IN };
-    object::program(ebpf, name).map_err(|error| Fault::Failed(error.into()))
+    object::program(ebpf, tc_name(point)).map_err(|error| Fault::Failed(error.into()))
 }
 
 fn update_tc(ebpf: &mut Ebpf, link: PinnedLink, ifindex: u32, point: HookPoint) -> Outcome<()> {

@@ -20,6 +20,8 @@ pub const XDP: &str = PROGRAMS[0];
 pub const TC_IN: &str = PROGRAMS[1];
 /// Name of the TC egress program.
 pub const TC_OUT: &str = PROGRAMS[2];
+/// Name of the program that looks for tags behind XDP.
+pub const TC_WATCH: &str = PROGRAMS[3];
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/fastbridge-ebpf"));
 
@@ -50,7 +52,7 @@ pub struct LoadOptions<'a> {
     pub record_verdict: bool,
 }
 
-/// Loads maps and all three programs.
+/// Loads maps and programs.
 ///
 /// # Errors
 /// [`LoadError`]; nothing stays in the kernel but maps that were pinned.
@@ -69,7 +71,7 @@ pub fn load(options: LoadOptions<'_>) -> Result<Ebpf, LoadError> {
     #[cfg(feature = "trace")]
     super::trace::follow(&mut ebpf);
     program::<Xdp>(&mut ebpf, XDP)?.load().map_err(|error| refused(XDP, error))?;
-    for name in [TC_IN, TC_OUT] {
+    for name in [TC_IN, TC_OUT, TC_WATCH] {
         program::<SchedClassifier>(&mut ebpf, name)?.load().map_err(|error| refused(name, error))?;
     }
     Ok(ebpf)
@@ -91,7 +93,7 @@ fn refused(name: &'static str, error: ProgramError) -> LoadError {
     LoadError::Program { name, error: Box::new(error) }
 }
 
-fn capacities(limits: &Limits) -> [(&'static str, u32); 10] {
+fn capacities(limits: &Limits) -> [(&'static str, u32); 11] {
     let slots = limits.ports + 1;
     [
         (maps::SLOTS, slots),
@@ -101,6 +103,7 @@ fn capacities(limits: &Limits) -> [(&'static str, u32); 10] {
         (maps::FLOWS, limits.flows),
         (maps::USED, slots),
         (maps::FREED, slots),
+        (maps::BESIDE, slots),
         (maps::COUNTERS, slots),
         // A swap that replaces every rule needs the old slots until it is live.
         (maps::RULES, 2 * limits.rules + 1),

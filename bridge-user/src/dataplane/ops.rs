@@ -130,6 +130,7 @@ impl Executor {
     fn forget(&mut self, slot: u16) -> Result<(), DataplaneError> {
         grace_period();
         self.maps.purge(slot)?;
+        self.maps.beside.set(u32::from(slot), 0, 0).map_err(failed(maps::BESIDE))?;
         self.maps.zero_counters(slot)
     }
 

@@ -177,6 +177,7 @@ fn point_name(point: HookPoint) -> &'static str {
     match point {
         HookPoint::Xdp => "xdp",
         HookPoint::TcIngress => "in",
+        HookPoint::TcWatch => "watch",
         HookPoint::TcEgress => "out",
     }
 }

@@ -8,7 +8,7 @@ use globset::{Glob, GlobMatcher};
 
 use super::bridge::View;
 use super::member::Membership;
-use super::{DesiredError, DesiredPort, Hook, SlowPathKind, vlan};
+use super::{DesiredError, DesiredPort, Hook, HookPoint, SlowPathKind, vlan};
 use crate::source::{Link, LinkKind};
 use crate::topology::model::{HookChoice, PortRule, Role, Topology};
 
@@ -59,7 +59,9 @@ pub(super) fn port(
     limits: &Limits,
 ) -> (DesiredPort, Option<String>) {
     let choice = rule.map_or(HookChoice::Auto, |rule| rule.hook);
-    let hook = Hook::resolve(choice, view.userspace());
+    // A tap's frames are bytes that its owner wrote.
+    let tag_beside = link.kind != LinkKind::Tap;
+    let hook = Hook::resolve(choice, view.userspace(), tag_beside);
     let harm = hook.is_none().then(|| {
         format!(
             "port {}: hook = \"tc\" beside Open vSwitch's userspace datapath would deliver every frame twice; use \
@@ -67,7 +69,7 @@ pub(super) fn port(
             link.name
         )
     });
-    let hook = hook.unwrap_or(Hook::XdpEgress);
+    let hook = hook.unwrap_or(Hook::beside_userspace(tag_beside));
     let (member, mut ineligible) = match membership {
         Membership::Member(reasons) => (true, reasons),
         Membership::Early | Membership::Foreign => (false, vec!["it is not a port of the bridge yet".to_owned()]),
@@ -84,6 +86,7 @@ pub(super) fn port(
         (virt, abi::PORT_VIRTUAL),
         (xdp_target(link), abi::PORT_XDP_TARGET),
         (hook == Hook::XdpTc, abi::PORT_TC_BEHIND),
+        (tag_beside && hook.wants(HookPoint::Xdp), abi::PORT_TAG_BESIDE),
     ];
     let flags = flags.iter().filter(|(holds, _)| *holds).fold(vlan_flags, |flags, (_, bit)| flags | bit);
     let uplink = match rule.map_or(Role::Auto, |rule| rule.role) {

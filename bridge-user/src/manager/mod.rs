@@ -126,6 +126,7 @@ async fn turn(
                 } else {
                     manager.beat(inputs);
                 }
+                manager.note_tags_beside();
                 manager.follow(inputs).await;
                 if Instant::now() >= sweep_at {
                     sweep_at = Instant::now() + SWEEP.min(manager.refresh_period());

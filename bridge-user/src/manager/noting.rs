@@ -59,6 +59,6 @@ fn hook_name(hook: Hook) -> metrics::Hook {
     match hook {
         Hook::Tc => metrics::Hook::Tc,
         Hook::XdpTc => metrics::Hook::XdpTc,
-        Hook::XdpEgress => metrics::Hook::Xdp,
+        Hook::XdpEgress | Hook::XdpWatched => metrics::Hook::Xdp,
     }
 }

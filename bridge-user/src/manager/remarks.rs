@@ -10,7 +10,7 @@ use bridge_common::abi::{PORT_VIRTUAL, PORT_XDP_TARGET};
 
 use crate::{
     desired::{Desired, HookPoint},
-    source::{Link, LinkKind, PortVlan, sysctl},
+    source::sysctl,
     topology::model::Topology,
 };
 
@@ -28,7 +28,6 @@ pub(super) fn remarks(topology: &Topology, desired: &Desired, inputs: &Inputs, s
     remarks.extend(seen.iter().filter_map(|(port, addresses)| zoneless_behind(topology, port, addresses)));
     remarks.extend(no_targets(desired));
     remarks.extend(nics(desired));
-    remarks.extend(hidden_tags(desired, &inputs.host.links));
     remarks
 }
 
@@ -86,19 +85,15 @@ fn nics(desired: &Desired) -> Option<String> {
     })
 }
 
-/// XDP sees the frame, and a veth passes a tag on that its other end's offload has put beside it. Worth a word where VLANs are in use.
-fn hidden_tags(desired: &Desired, links: &[Link]) -> Option<String> {
-    if desired.ports.values().all(|port| port.vlan.as_ref().is_none_or(|vlan| *vlan == PortVlan::PLAIN)) {
-        return None;
-    }
-    let veths = links.iter().filter(|link| link.kind == LinkKind::Veth);
-    let names: Vec<_> = veths
-        .filter(|link| desired.ports.get(&link.ifindex).is_some_and(|port| port.hook.wants(HookPoint::Xdp)))
-        .map(|link| link.name.as_str())
-        .collect();
+/// What looks untagged there may be in any VLAN, and is left to others.
+pub(super) fn tags_beside(desired: &Desired, noted: &BTreeSet<u32>) -> Option<String> {
+    let ports = noted.iter().filter_map(|ifindex| desired.ports.get(ifindex));
+    let names: Vec<_> = ports.map(|port| port.name.as_str()).collect();
     (!names.is_empty()).then(|| {
         format!(
-            "XDP on {} does not see VLAN tags that the veth's other end keeps beside the frame; if machines send tags there,              turn tx-vlan-offload off at the other end (ethtool -K eth0 txvlan off)",
+            "VLAN tags come in through {} beside the frame, where XDP does not see them, so that it leaves every frame without a visible tag \
+             there to others; at a veth's other end `ethtool -K eth0 txvlan off`, for a card `ethtool -K eno1 rxvlan off` puts them into the \
+             frame, and once the port has been taken out of the bridge and back XDP forwards all it can",
             names.join(", ")
         )
     })
@@ -178,28 +173,14 @@ mod tests {
     }
 
     #[test]
-    fn hidden_tags_are_told_of_veths_with_xdp_where_vlans_are_in_use() {
-        let mut ports =
-            desired(&[("vnet0", Hook::XdpEgress, TAP), ("vnet1", Hook::XdpEgress, TAP), ("c0", Hook::Tc, TAP)]);
-        let link = |(ifindex, name, kind): (u32, &str, LinkKind)| Link {
-            ifindex,
-            name: name.into(),
-            mac: None,
-            mtu: 1500,
-            rx_packets: 0,
-            running: true,
-            master: None,
-            kind,
-            bridge_port: None,
-            bridge: None,
-            vlans: None,
-            xdp_target: None,
-        };
-        let links = [(7, "vnet0", LinkKind::Veth), (8, "vnet1", LinkKind::Tap), (9, "c0", LinkKind::Veth)].map(link);
-        assert_eq!(hidden_tags(&ports, &links), None);
-        ports.ports.values_mut().for_each(|port| port.vlan = Some(PortVlan::access(10)));
-        let told = hidden_tags(&ports, &links).unwrap_or_default();
-        assert!(told.starts_with("XDP on vnet0 does not see VLAN tags"), "{told}");
+    fn ports_with_tags_beside_their_frames_are_told_by_name() {
+        let ports = desired(&[("veth0", Hook::XdpWatched, 0), ("veth1", Hook::XdpWatched, 0)]);
+        let second = ports.ports.iter().filter(|(_, port)| port.name == "veth1").map(|(ifindex, _)| *ifindex);
+        let told = tags_beside(&ports, &second.collect()).unwrap_or_default();
+        assert!(told.starts_with("VLAN tags come in through veth1 beside the frame"), "{told}");
+        // Nothing noted, or of an interface that is no port any more.
+        assert_eq!(tags_beside(&ports, &BTreeSet::new()), None);
+        assert_eq!(tags_beside(&ports, &[99].into()), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One round: from the last looks to a desired state, to ops, to notes and heartbeat.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -46,6 +46,8 @@ pub(super) struct Manager {
     pub(super) remarked: Vec<String>,
     /// Source addresses in no zone, as of the last sweep.
     pub(super) zoneless: remarks::Seen,
+    /// Interfaces through which frames came whose tag lay beside them.
+    pub(super) tags_beside: BTreeSet<u32>,
     pub(super) refreshed_ns: u64,
     pub(super) memory: Memory,
 }
@@ -76,6 +78,7 @@ impl Manager {
             rest: None,
             remarked: Vec::new(),
             zoneless: remarks::Seen::new(),
+            tags_beside: BTreeSet::new(),
             refreshed_ns: monotonic_ns(),
             memory: Memory::default(),
         };
@@ -117,7 +120,8 @@ impl Manager {
 
     /// Logs each remark when it appears, before anything is attached. Whether there are others than before.
     fn remark(&mut self, inputs: &Inputs) -> bool {
-        let remarks = remarks::remarks(&self.topology, &self.desired, inputs, &self.zoneless);
+        let mut remarks = remarks::remarks(&self.topology, &self.desired, inputs, &self.zoneless);
+        remarks.extend(remarks::tags_beside(&self.desired, &self.tags_beside));
         for remark in remarks.iter().filter(|remark| !self.remarked.contains(remark)) {
             warn!("{remark}");
         }

@@ -107,6 +107,19 @@ impl Manager {
         Ok(())
     }
 
+    /// Where frames came whose tag lay beside them is told.
+    pub(super) fn note_tags_beside(&mut self) {
+        match self.executor.tags_beside() {
+            Ok(found) if *found == self.tags_beside => {}
+            Ok(found) => {
+                self.tags_beside.clone_from(found);
+                // What is told of them changes.
+                self.rest = None;
+            }
+            Err(error) => self.failed(&format!("looking for tags beside the frames: {error}")),
+        }
+    }
+
     /// Interface and name of every port, by slot.
     fn port_names(&self) -> BTreeMap<u16, (u32, String)> {
         let slots = self.executor.slots();

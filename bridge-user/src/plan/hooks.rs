@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use bridge_common::abi::{self, Port};
 
 use super::{Op, Planner};
-use crate::desired::{DesiredPort, Hook, HookPoint};
+use crate::desired::{DesiredPort, HookPoint};
 
 /// What `PORT_TC_BEHIND` must be while the programs are as in any of `states`; `None`: it does not matter.
 pub(super) fn leans(states: &[BTreeSet<HookPoint>]) -> Option<bool> {
@@ -42,7 +42,7 @@ impl Planner<'_> {
         let here = self.points(ifindex);
         let missing = HookPoint::ALL.into_iter().filter(|p| wanted.hook.wants(*p) && !here.contains(p));
         let extra = HookPoint::ALL.into_iter().rev().filter(|p| !wanted.hook.wants(*p) && here.contains(p));
-        let steps: Vec<HookPoint> = if wanted.hook == Hook::XdpEgress {
+        let steps: Vec<HookPoint> = if !wanted.hook.wants(HookPoint::TcIngress) {
             extra.chain(missing).collect()
         } else {
             missing.chain(extra).collect()

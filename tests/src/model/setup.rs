@@ -35,6 +35,8 @@ pub struct Setup {
     pub ports: BTreeMap<u16, Port>,
     /// VLANs that ports list, by slot.
     pub vlans: BTreeMap<u16, VlanSet>,
+    /// Slots of ports whose tags lie beside their frames.
+    pub beside: BTreeSet<u16>,
     /// The FDB.
     pub stations: BTreeMap<StationKey, Station>,
     /// Addresses that guarded stations may use.
@@ -64,6 +66,7 @@ impl Default for Setup {
             slots: BTreeMap::new(),
             ports: BTreeMap::new(),
             vlans: BTreeMap::new(),
+            beside: BTreeSet::new(),
             stations: BTreeMap::new(),
             guard: BTreeSet::new(),
             generations: [None, None],

@@ -76,7 +76,10 @@ impl HostTables {
             self.counts.borrow_mut().count(known.slot, Counted::Forward, known.rule, known.len);
             let verdict = Verdict::Forward { slot: known.to, ifindex: known.ifindex, retag: Retag::KEEP };
             let (slot, len, rule) = (known.slot, known.len, known.rule);
-            return (Decision { verdict, slot, left_to_tc: false, len, rule }, Action::Redirect(known.ifindex));
+            return (
+                Decision { verdict, slot, left_to_tc: false, saw_tag: false, len, rule },
+                Action::Redirect(known.ifindex),
+            );
         }
         let mut scratch = Scratch::used();
         let decision = ingress(self, frame, ifindex, hook, epoch, &mut scratch);
@@ -150,6 +153,10 @@ impl Tables for HostTables {
     fn port(&self, slot: u16) -> Option<Port> {
         // An array: what is not filled in is zero.
         Some(self.setup.borrow().ports.get(&slot).copied().unwrap_or_default())
+    }
+
+    fn tags_lie_beside(&self, slot: u16) -> bool {
+        self.setup.borrow().beside.contains(&slot)
     }
 
     fn carries(&self, slot: u16, vlan: u16) -> bool {
@@ -252,6 +259,10 @@ impl TablesMut for HostTables {
 
     fn note_zoneless(&self, source: &Zoneless, slot: u16) {
         self.setup.borrow_mut().zoneless.entry(*source).or_insert(slot);
+    }
+
+    fn note_tags_beside(&self, slot: u16) {
+        self.setup.borrow_mut().beside.insert(slot);
     }
 
     fn raise_moves(&self) {

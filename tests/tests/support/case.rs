@@ -86,6 +86,8 @@ pub struct Step {
     /// Slot of the rule that it counts under.
     pub rule: u32,
     pub effects: BTreeSet<Effect>,
+    /// XDP tells those behind it that it has seen a tag.
+    pub says_tag: bool,
 }
 
 impl Step {
@@ -105,6 +107,9 @@ impl Step {
     /// The frame after the program. A TC program pushes a tag into metadata, which TestRun does not show.
     pub fn leaving(&self, program: Program) -> Vec<u8> {
         let frame = &self.frame;
+        if self.says_tag && program == Program::Xdp {
+            return [&b"vlan"[..], frame].concat();
+        }
         let forwarded = matches!(self.want(program), Want::Forward(_));
         match self.retag.pushed() {
             Some(tci) if forwarded && program == Program::Xdp => {
@@ -163,7 +168,7 @@ impl Case {
     fn step(mut self, at: At, frame: Vec<u8>, want: Want) -> Self {
         let (gso, tag, retag, after, want_xdp) = (false, None, Retag::KEEP, 0, None);
         let (rule, effects) = (NO_RULE, BTreeSet::new());
-        self.steps.push(Step { frame, at, gso, tag, retag, after, want, want_xdp, rule, effects });
+        self.steps.push(Step { frame, at, gso, tag, retag, after, want, want_xdp, rule, effects, says_tag: false });
         self
     }
 
@@ -215,6 +220,11 @@ impl Case {
     /// The last frame carries this 802.1ad tag in metadata.
     pub fn metadata_service_tag(self, tci: u16) -> Self {
         self.last(|step| step.tag = Some(Tag { tci, service: true }))
+    }
+
+    /// XDP tells those behind it that it has seen the last frame's tag. TestRun shows that in front of the frame.
+    pub fn saying_tag(self) -> Self {
+        self.last(|step| step.says_tag = true)
     }
 
     /// The last frame is forwarded with its tag changed so.

@@ -29,6 +29,8 @@ pub enum Effect {
     Used(u16, i64, i64),
     /// Stations that found the FDB full.
     FdbFull(u64),
+    /// Tags lie beside the frames of this port.
+    Beside(u16),
     /// A source address in no zone was noted, as seen on this port.
     Zoneless(u16),
 }
@@ -64,6 +66,7 @@ pub fn effects(before: &Setup, after: &Setup) -> BTreeSet<Effect> {
     }
     let noted = after.zoneless.iter().filter(|(source, _)| !before.zoneless.contains_key(source));
     found.extend(noted.map(|(_, slot)| Effect::Zoneless(*slot)));
+    found.extend(after.beside.difference(&before.beside).map(|slot| Effect::Beside(*slot)));
     let full = |setup: &Setup| setup.control[Control::FdbFull as usize];
     if full(before) != full(after) {
         found.insert(Effect::FdbFull(full(after) - full(before)));

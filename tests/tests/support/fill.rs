@@ -58,6 +58,7 @@ impl Kernel {
             self.ports.set(index, Pod(setup.ports.get(&slot).copied().unwrap_or_default()), 0).unwrap();
             let vlans = setup.vlans.get(&slot).copied().unwrap_or(VlanSet::EMPTY);
             self.vlans.set(index, Pod(vlans), 0).unwrap();
+            self.beside.set(index, u32::from(setup.beside.contains(&slot)), 0).unwrap();
             self.used.set(index, Pod(setup.usage.get(&slot).copied().unwrap_or_default()), 0).unwrap();
             self.freed.set(index, Pod(Usage::default()), 0).unwrap();
         }

@@ -58,6 +58,7 @@ pub struct Kernel {
     pub(super) near: Array<MapData, u32>,
     pub(super) ports: Array<MapData, Pod<Port>>,
     pub(super) vlans: Array<MapData, Pod<VlanSet>>,
+    pub(super) beside: Array<MapData, u32>,
     pub(super) fdb: HashMap<MapData, Pod<StationKey>, Pod<Station>>,
     pub(super) guard: HashMap<MapData, Pod<GuardKey>, u32>,
     pub(super) zones4: ArrayOfMaps<MapData, Trie<[u8; 4]>>,
@@ -113,6 +114,7 @@ impl Kernel {
             near: take!(ebpf, maps::NEAR_SLOTS),
             ports: take!(ebpf, maps::PORTS),
             vlans: take!(ebpf, maps::VLANS),
+            beside: take!(ebpf, maps::BESIDE),
             fdb: take!(ebpf, maps::FDB),
             guard: take!(ebpf, maps::GUARD),
             zones4: take!(ebpf, maps::ZONES4),
@@ -218,6 +220,7 @@ impl Kernel {
         after.flows = entries(self.flows.iter(), |flow: Flow| Flow { seen_ns: clock.to_model(flow.seen_ns), ..flow });
         let seen = self.zoneless.iter().map(|entry| entry.map(|(key, slot)| (key.0, slot as u16)).unwrap());
         after.zoneless = seen.collect();
+        after.beside = (0..SLOT_COUNT).filter(|slot| self.beside.get(&u32::from(*slot), 0).unwrap() != 0).collect();
         for slot in 0..SLOT_COUNT {
             let used = self.used.get(&u32::from(slot), 0).unwrap().0;
             if used != Usage::default() || after.usage.contains_key(&slot) {

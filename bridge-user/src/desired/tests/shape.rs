@@ -39,22 +39,27 @@ fn the_kernels_word_on_xdp_targets_counts_and_a_tap_needs_none() {
 fn hooks_by_choice_and_datapath() {
     use HookChoice::{Auto, Tc, Xdp};
     let table = [
-        (Auto, false, Some(Hook::Tc)),
-        (Tc, false, Some(Hook::Tc)),
-        (Xdp, false, Some(Hook::XdpTc)),
-        (Auto, true, Some(Hook::XdpEgress)),
-        (Xdp, true, Some(Hook::XdpEgress)),
-        (Tc, true, None),
+        (Auto, false, [Some(Hook::Tc), Some(Hook::Tc)]),
+        (Tc, false, [Some(Hook::Tc), Some(Hook::Tc)]),
+        (Xdp, false, [Some(Hook::XdpTc), Some(Hook::XdpTc)]),
+        (Auto, true, [Some(Hook::XdpEgress), Some(Hook::XdpWatched)]),
+        (Xdp, true, [Some(Hook::XdpEgress), Some(Hook::XdpWatched)]),
+        (Tc, true, [None, None]),
     ];
-    for (choice, userspace, hook) in table {
-        assert_eq!(Hook::resolve(choice, userspace), hook, "{choice:?} {userspace}");
+    for (choice, userspace, hooks) in table {
+        let resolved = [false, true].map(|tag_beside| Hook::resolve(choice, userspace, tag_beside));
+        assert_eq!(resolved, hooks, "{choice:?} {userspace}");
     }
     let wants = |hook: Hook| HookPoint::ALL.map(|point| hook.wants(point));
-    assert_eq!(wants(Hook::Tc), [true, true, false]);
-    assert_eq!(wants(Hook::XdpTc), [true, true, true]);
-    assert_eq!(wants(Hook::XdpEgress), [true, false, true]);
+    assert_eq!(wants(Hook::Tc), [true, false, true, false]);
+    assert_eq!(wants(Hook::XdpTc), [true, false, true, true]);
+    assert_eq!(wants(Hook::XdpEgress), [true, false, false, true]);
+    assert_eq!(wants(Hook::XdpWatched), [true, true, false, true]);
     let port = one(LinkKind::Tap, |_| (), vec![PortRule { hook: Xdp, ..rule("p0") }]);
-    assert!(port.port.is(abi::PORT_TC_BEHIND));
+    assert!(port.port.is(abi::PORT_TC_BEHIND) && !port.port.is(abi::PORT_TAG_BESIDE));
+    let beside =
+        |hook| one(LinkKind::Veth, |_| (), vec![PortRule { hook, ..rule("p0") }]).port.is(abi::PORT_TAG_BESIDE);
+    assert!(beside(Xdp) && !beside(Tc));
 }
 
 #[test]

@@ -86,7 +86,7 @@ pub(super) fn desired() -> impl Strategy<Value = Desired> {
             desired.slow_path = if userspace { SlowPathKind::OvsUserspace } else { SlowPathKind::OvsKernel };
             for (ifindex, (xdp, flags, jumbo)) in raw {
                 let choice = if xdp { HookChoice::Xdp } else { HookChoice::Auto };
-                let mut port = port(ifindex, Hook::resolve(choice, userspace).unwrap(), flags);
+                let mut port = port(ifindex, Hook::resolve(choice, userspace, ifindex % 2 == 0).unwrap(), flags);
                 port.port.mtu = if jumbo { 9000 } else { 1500 };
                 let vlans = [ifindex as u16, stride].into_iter().filter(|_| jumbo).collect();
                 port.vlan = Some(PortVlan::trunk(&vlans));

@@ -30,6 +30,7 @@ pub fn all() -> Vec<Case> {
         ("egress", egress::cases()),
         ("xdp", xdp::cases()),
         ("vlan", vlan::cases()),
+        ("vlan", vlan::beside()),
     ];
     let named = |(chapter, cases): (&'static str, Vec<Case>)| {
         cases.into_iter().map(move |case| Case { name: format!("{chapter}: {}", case.name), ..case })
