@@ -73,10 +73,10 @@ fn follows_the_station(slow_path: SlowPath, operation: u16) {
 
 #[test]
 fn after_a_gratuitous_request() {
-    SlowPath::ALL.into_iter().for_each(|slow_path| follows_the_station(slow_path, 1));
+    SlowPath::here().into_iter().for_each(|slow_path| follows_the_station(slow_path, 1));
 }
 
 #[test]
 fn after_a_gratuitous_reply() {
-    SlowPath::ALL.into_iter().for_each(|slow_path| follows_the_station(slow_path, 2));
+    SlowPath::here().into_iter().for_each(|slow_path| follows_the_station(slow_path, 2));
 }

@@ -132,7 +132,7 @@ fn what_is_on_its_way_to_open_vswitch_is_not_forgotten() {
 /// b appears behind a port that no program sees: the bridge sends there, and goes on to do so after we have shown it our stations.
 #[test]
 fn a_station_that_moves_to_a_port_that_nobody_manages() {
-    for slow_path in SlowPath::ALL {
+    for slow_path in SlowPath::here() {
         let site = site(slow_path);
         match site.lab.ovs() {
             Some(ovs) => _ = ovs.vsctl(&["set", "bridge", "br0", "other-config:mac-aging-time=15"]).unwrap(),

@@ -49,7 +49,7 @@ fn pins_that_are_not_on_a_bpffs() {
 
 #[test]
 fn bridges_that_are_not_there() {
-    for slow_path in SlowPath::ALL {
+    for slow_path in SlowPath::here() {
         let site = Site::pair(slow_path, &topology("", "").replace("br0", "br7")).unwrap();
         refuses(&site, 3, &["no bridge br7", "[bridge] name"]);
     }

@@ -138,7 +138,7 @@ fn a_refresh_frame_leaves_no_port() {
 /// No machine may speak that way itself.
 #[test]
 fn a_refresh_frame_enters_by_no_port() {
-    for slow_path in SlowPath::ALL {
+    for slow_path in SlowPath::here() {
         let lab = Lab::builder(slow_path).raw_ports(3).build().unwrap();
         let session = Session::start(lab, TOPOLOGY).unwrap();
         let mut talk = Talk::begin(&session);

@@ -8,6 +8,7 @@ mod ci;
 mod install;
 mod interrupt;
 mod lab;
+mod lanes;
 mod lint;
 mod process;
 mod run;

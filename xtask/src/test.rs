@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use crate::{
+    lanes,
     lint::{HOST_CRATES, lint},
     process::{cargo, run},
     setup,
@@ -52,20 +53,31 @@ impl Test {
         if self.arguments.is_empty() {
             other_features()?;
         }
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        // One more than there are cores: a lab mostly waits.
+        let at_a_time = (cores + 1).min(LABS_AT_A_TIME);
+        let mut tally = Tally::default();
+        let native = if self.arguments.is_empty() {
+            let tests = lanes::run(at_a_time, &mut tally);
+            tests.and(counted(cargo(&["test", "--doc"]).args(HOST_CRATES), &mut tally))
+        } else {
+            self.some(at_a_time, &mut tally)
+        };
+        let emulated = if self.arguments.is_empty() && !self.no_vm { vm::short(&mut tally) } else { Ok(()) };
+        println!("{tally}");
+        native.and(emulated)
+    }
+
+    /// What the arguments ask for.
+    fn some(&self, at_a_time: usize, tally: &mut Tally) -> Result<()> {
         let mut command = cargo(&["test", "--no-fail-fast"]);
         if !self.arguments.iter().any(|word| word == "-p" || word.starts_with("--package")) {
             command.args(HOST_CRATES);
         }
         if env::var_os("RUST_TEST_THREADS").is_none() {
-            let cores = thread::available_parallelism().map_or(1, usize::from);
-            // One more than there are cores: a lab mostly waits.
-            command.env("RUST_TEST_THREADS", (cores + 1).min(LABS_AT_A_TIME).to_string());
+            command.env("RUST_TEST_THREADS", at_a_time.to_string());
         }
-        let mut tally = Tally::default();
-        let native = counted(command.args(&self.arguments), &mut tally);
-        let emulated = if self.arguments.is_empty() && !self.no_vm { vm::short(&mut tally) } else { Ok(()) };
-        println!("{tally}");
-        native.and(emulated)
+        counted(command.args(&self.arguments), tally)
     }
 }
 

@@ -61,7 +61,7 @@ impl Stream {
     }
 
     /// Leaves frames out that are not wanted.
-    pub fn retain(&mut self, wanted: impl Fn(&Entry) -> bool) {
+    pub fn retain(&mut self, mut wanted: impl FnMut(&Entry) -> bool) {
         self.steps.retain(|step| if let Step::Frame(entry) = step { wanted(entry) } else { true });
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::netns::Netns;
 use crate::sweep;
 
@@ -23,6 +23,19 @@ impl SlowPath {
     /// Those which every kernel here has, for tests that run for each.
     pub const ALL: [Self; 2] = [Self::LinuxBridge, Self::OvsUserspace];
 
+    /// Those of [`Self::ALL`] beside which this kernel gives a fast path.
+    ///
+    /// # Panics
+    /// When that cannot be found out.
+    #[must_use]
+    pub fn here() -> Vec<Self> {
+        let fits = |slow_path: &Self| {
+            let lacking = slow_path.lacking().unwrap_or_else(|error| panic!("{}: {error}", slow_path.name()));
+            lacking.inspect(|why| eprintln!("left out: {}: {why}", slow_path.name())).is_none()
+        };
+        Self::ALL.into_iter().filter(fits).collect()
+    }
+
     /// In words.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -40,21 +53,36 @@ impl SlowPath {
         matches!(self, Self::OvsUserspace | Self::OvsKernel)
     }
 
-    /// What this kernel lacks for it, in words; `None` when nothing.
+    /// What this kernel lacks for it, or for a fast path beside it between veths, in words; `None` when nothing.
     ///
     /// # Errors
     /// It could not be tried.
     pub fn lacking(self) -> Result<Option<&'static str>> {
         let there = match self {
-            Self::LinuxBridge | Self::OvsUserspace => true,
+            Self::LinuxBridge => true,
+            Self::OvsUserspace => kernel()? >= (6, 3),
             Self::OvsKernel => Path::new("/sys/module/openvswitch").exists(),
             Self::LinuxVlanBridge => filters_vlans()?,
         };
         Ok((!there).then_some(match self {
             Self::OvsKernel => "the kernel has no openvswitch module loaded",
+            Self::OvsUserspace => {
+                "beside this datapath only XDP forwards, and before Linux 6.3 a veth does not tell whether it takes frames from XDP"
+            }
             _ => "the kernel's bridge has no VLAN filtering",
         }))
     }
+}
+
+/// The running kernel's version: major, minor.
+///
+/// # Errors
+/// It cannot be told.
+fn kernel() -> Result<(u32, u32)> {
+    const RELEASE: &str = "/proc/sys/kernel/osrelease";
+    let text = std::fs::read_to_string(RELEASE).map_err(|error| Error::io(RELEASE, error))?;
+    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse().ok());
+    numbers.next().zip(numbers.next()).ok_or(Error::Invalid(format!("no kernel version: {text}")))
 }
 
 /// A kernel without it refuses the setting.

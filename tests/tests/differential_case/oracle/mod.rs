@@ -3,7 +3,7 @@
 
 mod packet;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use packet::{Packet, Reading, read};
 
@@ -20,8 +20,14 @@ pub(crate) enum Policy {
 #[derive(Debug)]
 pub(crate) struct Oracle {
     policy: Policy,
-    opened: HashSet<Flow>,
+    /// With the number of the frame that used each last.
+    opened: HashMap<Flow, usize>,
+    frames: usize,
 }
+
+/// A flow that was last used within so many frames is open, however slow the machine: of 20,000 an emulated one takes some hundred a second, and
+/// a closing TCP flow lives for 120 s.
+const LIVES: usize = 4000;
 
 /// Source, destination, protocol, source and destination port (ICMP echo: its identifier, and 8 for a request).
 type Flow = (Vec<u8>, Vec<u8>, u8, u16, u16);
@@ -35,11 +41,12 @@ enum Zone {
 
 impl Oracle {
     pub(crate) fn new(policy: Policy) -> Self {
-        Self { policy, opened: HashSet::new() }
+        Self { policy, opened: HashMap::new(), frames: 0 }
     }
 
     /// Whether the frame is dropped. Frames must come in the order in which they enter the bridge.
     pub(crate) fn denies(&mut self, frame: &[u8]) -> bool {
+        self.frames += 1;
         match read(frame) {
             Reading::Unreadable => true,
             Reading::Passes => false,
@@ -48,17 +55,32 @@ impl Oracle {
         }
     }
 
+    /// Whether what becomes of the frame depends on how much time has passed since the one that opened its flow. To be asked as
+    /// [`Oracle::denies`] is, of every frame, and by another oracle than that.
+    pub(crate) fn depends_on_time(&mut self, frame: &[u8]) -> bool {
+        let opened = match read(frame) {
+            Reading::Ip(packet) => reverse(&packet).and_then(|reverse| self.opened.get(&reverse)).copied(),
+            _ => None,
+        };
+        let old = opened.is_some_and(|number| number + LIVES < self.frames);
+        if !old {
+            self.denies(frame);
+        }
+        old
+    }
+
     fn allows(&mut self, packet: &Packet) -> bool {
         if let Some(reverse) = reverse(packet)
-            && self.opened.contains(&reverse)
+            && let Some(used) = self.opened.get_mut(&reverse)
         {
+            *used = self.frames;
             return true;
         }
         match (zone(&packet.source), zone(&packet.destination)) {
             (Zone::Internal | Zone::Lan, Zone::Internal | Zone::Lan) => true,
             // "to any", stateful.
             (Zone::Internal | Zone::Lan, Zone::None) => {
-                self.opened.extend(opener(packet));
+                self.opened.extend(opener(packet).map(|flow| (flow, self.frames)));
                 true
             }
             (Zone::None, _) => false,
