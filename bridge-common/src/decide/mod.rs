@@ -42,6 +42,8 @@ pub trait Tables {
     fn control(&self, word: Control) -> u64;
     /// Port slot of an interface.
     fn slot(&self, ifindex: u32) -> Option<u16>;
+    /// Whether the interface is one of the bridge's own devices, which are no ports.
+    fn is_own(&self, ifindex: u32) -> bool;
     /// A port's configuration.
     fn port(&self, slot: u16) -> Option<Port>;
     /// Whether the port in this slot lists the VLAN: asked of ports with [`crate::abi::PORT_VLAN_LISTED`] only.
