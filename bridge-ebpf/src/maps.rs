@@ -9,12 +9,15 @@ use aya_ebpf::{
 use bridge_common::abi::{
     Cell, Flow, FlowKey, GuardKey, L4Data, Port, PortCounters, RuleWord, Station, StationKey, Usage, VlanSet,
     ZoneEntry, Zoneless, control,
-    maps::{DEFAULT_LIMITS, GUARD_ENTRIES, HOST_ADDRESSES, L4_ENTRIES, MEMOS, NEAR_IFINDEX, ZONELESS_ENTRIES},
+    maps::{
+        DEFAULT_LIMITS, GUARD_ENTRIES, HOST_ADDRESSES, L4_ENTRIES, MEMOS, NEAR_IFINDEX, OWN_DEVICES, ZONELESS_ENTRIES,
+    },
 };
 use bridge_common::decide::{Memo, Scratch};
 
 const STATIONS: usize = DEFAULT_LIMITS.stations as usize;
 const SLOT_COUNT: usize = DEFAULT_LIMITS.ports as usize + 1;
+const INTERFACES: usize = (DEFAULT_LIMITS.ports + OWN_DEVICES) as usize;
 const FLOW_COUNT: usize = DEFAULT_LIMITS.flows as usize;
 const PREFIXES: usize = (DEFAULT_LIMITS.prefixes + HOST_ADDRESSES) as usize;
 const RULE_COUNT: usize = DEFAULT_LIMITS.rules as usize + 1;
@@ -30,7 +33,7 @@ type Pairs = Array<u64, 1, INNER_ARRAY>;
 #[btf_map]
 pub static CONTROL: Array<u64, { control::SLOTS as usize }> = Array::new();
 #[btf_map]
-pub static SLOTS: HashMap<u32, u32, SLOT_COUNT> = HashMap::new();
+pub static SLOTS: HashMap<u32, u32, INTERFACES> = HashMap::new();
 #[btf_map]
 pub static NEAR_SLOTS: Array<u32, { NEAR_IFINDEX as usize }> = Array::new();
 #[btf_map]

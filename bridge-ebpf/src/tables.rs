@@ -7,8 +7,8 @@ use aya_ebpf::{
 };
 use bridge_common::{
     abi::{
-        Control, Flow, FlowKey, GuardKey, L4_BITS, L4Data, Pair, Port, RuleWord, Station, StationKey, Usage, ZoneEntry,
-        Zoneless,
+        Control, Flow, FlowKey, GuardKey, L4_BITS, L4Data, OWN_DEVICE, Pair, Port, RuleWord, Station, StationKey,
+        Usage, ZoneEntry, Zoneless, slot_of,
     },
     decide::{Memo, Tables, TablesMut},
 };
@@ -39,12 +39,12 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn slot(&self, ifindex: u32) -> Option<u16> {
-        // An index in an array costs a tenth of a hash look-up, and out of range it finds nothing.
-        match NEAR_SLOTS.get(ifindex) {
-            Some(slot) if *slot != 0 => Some(*slot as u16),
-            // SAFETY: copied at once.
-            _ => unsafe { SLOTS.get(ifindex) }.map(|slot| *slot as u16),
-        }
+        slot_of(interface(ifindex))
+    }
+
+    #[inline(always)]
+    fn is_own(&self, ifindex: u32) -> bool {
+        interface(ifindex) == OWN_DEVICE
     }
 
     #[inline(always)]
@@ -215,6 +215,17 @@ impl TablesMut for Maps {
             // SAFETY: this CPU's own; programs of one kind do not nest on it, and the kinds keep to memos of their own.
             edit(unsafe { &mut *memo });
         }
+    }
+}
+
+/// What an interface is to the bridge, 0: nothing.
+#[inline(always)]
+fn interface(ifindex: u32) -> u32 {
+    // An index in an array costs a tenth of a hash look-up, and out of range it finds nothing.
+    match NEAR_SLOTS.get(ifindex) {
+        Some(word) if *word != 0 => *word,
+        // SAFETY: copied at once.
+        _ => unsafe { SLOTS.get(ifindex) }.map_or(0, |word| *word),
     }
 }
 

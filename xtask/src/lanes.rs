@@ -36,7 +36,9 @@ pub(crate) fn run(lanes: usize, tally: &mut Tally) -> Result<()> {
     let queue = Mutex::new(VecDeque::from(beside));
     let shared = Mutex::new((tally, Vec::new()));
     let lane = |queue: &Mutex<VecDeque<Executable>>| -> Result<()> {
-        while let Some(next) = locked(queue).pop_front() {
+        loop {
+            // Not in the loop's head: the lock would be held for its whole body.
+            let Some(next) = locked(queue).pop_front() else { return Ok(()) };
             let (held, said) = next.run()?;
             let (tally, failed) = &mut *locked(&shared);
             println!("     Running {} ({})", next.name, next.path.display());
@@ -46,7 +48,6 @@ pub(crate) fn run(lanes: usize, tally: &mut Tally) -> Result<()> {
                 failed.push(next.name);
             }
         }
-        Ok(())
     };
     lane(&Mutex::new(VecDeque::from(alone)))?;
     thread::scope(|scope| {
@@ -92,7 +93,10 @@ fn executables() -> Result<Vec<Executable>> {
     if !output.status.success() {
         bail!("the tests do not compile");
     }
-    Ok(String::from_utf8_lossy(&output.stdout).lines().filter_map(executable).collect())
+    let mut found: Vec<_> = String::from_utf8_lossy(&output.stdout).lines().filter_map(executable).collect();
+    // Cargo tells them as they are built.
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
 }
 
 /// An executable with tests, if this line of cargo's announces one.

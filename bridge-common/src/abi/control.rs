@@ -16,8 +16,7 @@ pub enum Control {
     MetaEven = 4,
     /// [`PolicyMeta`] of odd generations.
     MetaOdd = 5,
-    /// ifindex of the bridge's own device: frames that the host routed carry it on egress.
-    BridgeIfindex = 6,
+    // 6 was the bridge's one device, until layout 3.
     /// Stations that found the FDB full (not their port's quota), counted by the programs.
     FdbFull = 7,
     /// Raised by the manager after each change that a decision may see; 0 = nothing may be remembered

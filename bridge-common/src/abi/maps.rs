@@ -2,9 +2,9 @@
 
 /// Per-host control words, see [`super::control`]. `Array<u64>`.
 pub const CONTROL: &str = "CONTROL";
-/// ifindex (`u32`) to port slot (`u32`). `HashMap`.
+/// ifindex (`u32`) to port slot or [`super::OWN_DEVICE`] (`u32`). `HashMap`.
 pub const SLOTS: &str = "SLOTS";
-/// ifindex below [`NEAR_IFINDEX`] to port slot (`u32`), 0 = ask [`SLOTS`]: what holds there for the first interfaces, without
+/// ifindex below [`NEAR_IFINDEX`] to the same (`u32`), 0 = ask [`SLOTS`]: what holds there for the first interfaces, without
 /// hashing. `Array`.
 pub const NEAR_SLOTS: &str = "NEAR_SLOTS";
 /// Port slot to [`super::Port`]. `Array`.
@@ -102,6 +102,8 @@ pub const DEFAULT_LIMITS: Limits = Limits {
 
 /// Length of [`MEMO`], a power of two.
 pub const MEMOS: u32 = 1024;
+/// The bridge's own devices that are known: itself and a device for each VLAN. They come on top of `limits.ports` in [`SLOTS`].
+pub const OWN_DEVICES: u32 = 4096;
 /// Length of [`NEAR_SLOTS`].
 pub const NEAR_IFINDEX: u32 = 4096;
 /// Largest number of [`super::L4Data`] entries of one generation.

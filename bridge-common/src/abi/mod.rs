@@ -44,7 +44,7 @@ pub const LAYOUT: [usize; 15] = [
 pub const PROGRAMS: [&str; 4] = ["fastbridge_xdp", "fastbridge_in", "fastbridge_out", "fastbridge_watch"];
 
 /// Raised by hand when a field changes its meaning but not its size.
-const LAYOUT_VERSION: usize = 2;
+const LAYOUT_VERSION: usize = 3;
 
 /// A map key or value: `repr(C)`, no padding, every bit pattern valid.
 ///

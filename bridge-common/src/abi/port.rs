@@ -3,6 +3,19 @@
 /// Slot 0 stands for "no managed port": the host, and ports that are not ours. Managed ports have 1..=limits.ports.
 pub const NO_PORT: u16 = 0;
 
+/// In place of a slot: no port, but one of the bridge's own devices, by which the host receives what the bridge hands to it.
+/// Its low half is [`NO_PORT`].
+pub const OWN_DEVICE: u32 = 1 << 16;
+
+/// The slot in a word of the maps `SLOTS` and `NEAR_SLOTS`.
+#[inline(always)]
+pub const fn slot_of(word: u32) -> Option<u16> {
+    match word as u16 {
+        NO_PORT => None,
+        slot => Some(slot),
+    }
+}
+
 /// One managed port, indexed by its slot.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

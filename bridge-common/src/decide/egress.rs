@@ -75,12 +75,12 @@ fn judge<T: Tables, F: Frame>(
 }
 
 /// Whether a managed port judged this frame when it came in, so that its rule is counted already: what the bridge
-/// handed to the host for routing, and, where OVS's user space re-sends frames (they arrive with ingress 0), what a
-/// station of ours or the host's router sends.
+/// handed to the host for routing, by whichever of its devices, and, where OVS's user space re-sends frames (they arrive
+/// with ingress 0), what a station of ours or the host's router sends. Only the count depends on it.
 #[inline(always)]
 fn judged_before<T: Tables>(tables: &T, ingress_ifindex: u32, packet: &Packet, source: Station) -> bool {
     if ingress_ifindex != 0 {
-        return u64::from(ingress_ifindex) == tables.control(Control::BridgeIfindex);
+        return tables.is_own(ingress_ifindex);
     }
     resent(tables, ingress_ifindex)
         && (!source.is(STATION_ABSENT) || vlan::bound(tables, packet.source.mac).is(STATION_STATIC | STATION_HOST))

@@ -44,6 +44,8 @@ pub trait Tables {
     fn control(&self, word: Control) -> u64;
     /// Port slot of an interface.
     fn slot(&self, ifindex: u32) -> Option<u16>;
+    /// Whether the interface is one of the bridge's own devices, which are no ports.
+    fn is_own(&self, ifindex: u32) -> bool;
     /// A port's configuration.
     fn port(&self, slot: u16) -> Option<Port>;
     /// Whether a frame came in through the port in this slot whose tag lay beside it, where XDP does not see it.

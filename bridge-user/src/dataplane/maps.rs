@@ -109,12 +109,12 @@ impl Maps {
         self.control.set(word as u32, value, 0).map_err(failed(maps::CONTROL))
     }
 
-    /// Says which slot a near interface has; 0 = none. Others are in the hash only.
-    pub(super) fn set_near(&mut self, ifindex: u32, slot: u16) -> Result<(), DataplaneError> {
+    /// Says what a near interface is; 0 = nothing. Others are in the hash only.
+    pub(super) fn set_near(&mut self, ifindex: u32, word: u32) -> Result<(), DataplaneError> {
         if ifindex >= NEAR_IFINDEX {
             return Ok(());
         }
-        self.near_slots.set(ifindex, u32::from(slot), 0).map_err(failed(maps::NEAR_SLOTS))
+        self.near_slots.set(ifindex, word, 0).map_err(failed(maps::NEAR_SLOTS))
     }
 
     /// A port's counters, summed over the CPUs.

@@ -8,7 +8,7 @@ use aya::{
 };
 use bridge_common::abi::{
     Flow, LAYOUT, PROGRAMS,
-    maps::{self, HOST_ADDRESSES, Limits},
+    maps::{self, HOST_ADDRESSES, Limits, OWN_DEVICES},
 };
 use thiserror::Error;
 
@@ -96,7 +96,7 @@ fn refused(name: &'static str, error: ProgramError) -> LoadError {
 fn capacities(limits: &Limits) -> [(&'static str, u32); 11] {
     let slots = limits.ports + 1;
     [
-        (maps::SLOTS, slots),
+        (maps::SLOTS, limits.ports + OWN_DEVICES),
         (maps::PORTS, slots),
         (maps::VLANS, slots),
         (maps::FDB, limits.stations),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aya::maps::{MapError, xdp::XdpMapError};
 use bridge_common::abi::{
-    Control, NO_PORT, PORT_PVID_TAGGED, PORT_RUNNING, PORT_VLAN_ACCESS, PORT_VLAN_AWARE, PORT_VLAN_LISTED, Port,
+    Control, OWN_DEVICE, PORT_PVID_TAGGED, PORT_RUNNING, PORT_VLAN_ACCESS, PORT_VLAN_AWARE, PORT_VLAN_LISTED, Port,
     Station, StationKey, VlanSet, maps,
 };
 
@@ -121,9 +121,28 @@ impl Executor {
         match word {
             Control::AgeingNs => words.ageing_ns = value,
             Control::Flags => words.flags = value,
-            Control::BridgeIfindex => words.bridge_ifindex = value,
             _ => {}
         }
+        Ok(())
+    }
+
+    /// Whatever it was before, it is only this now. A manager that dies in between leaves nothing that contradicts the hash, which
+    /// the next one reads.
+    fn set_interface(&mut self, ifindex: u32, word: u32) -> Result<(), DataplaneError> {
+        self.maps.set_near(ifindex, 0)?;
+        self.maps.slots.insert(ifindex, word, 0).map_err(full(maps::SLOTS, "ports"))?;
+        self.maps.set_near(ifindex, word)?;
+        self.mirror.slots.remove(&ifindex);
+        self.mirror.own.remove(&ifindex);
+        Ok(())
+    }
+
+    fn clear_interface(&mut self, ifindex: u32) -> Result<(), DataplaneError> {
+        // First: what is 0 there is looked up in the other one.
+        self.maps.set_near(ifindex, 0)?;
+        absent_is_fine(self.maps.slots.remove(&ifindex)).map_err(failed(maps::SLOTS))?;
+        self.mirror.slots.remove(&ifindex);
+        self.mirror.own.remove(&ifindex);
         Ok(())
     }
 
@@ -141,16 +160,14 @@ impl Executor {
             Op::SetPort { slot, port } => self.set_port(*slot, *port)?,
             Op::SetVlans { slot, vlans } => self.set_vlans(*slot, vlans)?,
             Op::MapIfindex { slot, ifindex } => {
-                self.maps.slots.insert(ifindex, u32::from(*slot), 0).map_err(full(maps::SLOTS, "ports"))?;
-                self.maps.set_near(*ifindex, *slot)?;
+                self.set_interface(*ifindex, u32::from(*slot))?;
                 self.mirror.slots.insert(*ifindex, *slot);
             }
-            Op::UnmapIfindex { ifindex, .. } => {
-                // First: what is 0 there is looked up in the other one.
-                self.maps.set_near(*ifindex, NO_PORT)?;
-                absent_is_fine(self.maps.slots.remove(ifindex)).map_err(failed(maps::SLOTS))?;
-                self.mirror.slots.remove(ifindex);
+            Op::MarkOwn { ifindex, .. } => {
+                self.set_interface(*ifindex, OWN_DEVICE)?;
+                self.mirror.own.insert(*ifindex);
             }
+            Op::UnmapIfindex { ifindex, .. } | Op::UnmarkOwn { ifindex } => self.clear_interface(*ifindex)?,
             Op::Detach { ifindex, point, .. } => self.detach(*ifindex, *point)?,
             Op::ClearTarget { slot } => {
                 // ifindex 0 empties the entry (dev_map_update_elem in kernel/bpf/devmap.c).

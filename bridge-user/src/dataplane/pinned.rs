@@ -9,6 +9,7 @@ use std::{
 use bridge_common::abi::{
     Control, Port, STATION_HOST, STATION_STATIC, Station, StationKey, VlanSet,
     maps::{self, Limits},
+    slot_of,
 };
 
 use super::{
@@ -108,8 +109,11 @@ pub(super) fn found_links(pins: &Pins) -> Result<Links, DataplaneError> {
 pub(super) fn mirror(maps: &Maps, limits: &Limits, rule_ids: Vec<Option<String>>) -> Result<Actual, DataplaneError> {
     let mut mirror = Actual::default();
     for entry in maps.slots.iter() {
-        let (ifindex, slot) = entry.map_err(failed(maps::SLOTS))?;
-        mirror.slots.insert(ifindex, slot as u16);
+        let (ifindex, word) = entry.map_err(failed(maps::SLOTS))?;
+        match slot_of(word) {
+            Some(slot) => _ = mirror.slots.insert(ifindex, slot),
+            None => _ = mirror.own.insert(ifindex),
+        }
     }
     for slot in 1..=limits.ports {
         let port = maps.ports.get(&slot, 0).map_err(failed(maps::PORTS))?.0;
@@ -130,11 +134,7 @@ pub(super) fn mirror(maps: &Maps, limits: &Limits, rule_ids: Vec<Option<String>>
     mirror.stations = maps.stations()?.into_iter().filter(known).map(entry).collect();
     let guard: Result<BTreeSet<_>, _> = maps.guard.keys().map(|key| key.map(|key| key.0)).collect();
     mirror.guard = guard.map_err(failed(maps::GUARD))?;
-    mirror.control = ControlWords {
-        ageing_ns: maps.control(Control::AgeingNs)?,
-        flags: maps.control(Control::Flags)?,
-        bridge_ifindex: maps.control(Control::BridgeIfindex)?,
-    };
+    mirror.control = ControlWords { ageing_ns: maps.control(Control::AgeingNs)?, flags: maps.control(Control::Flags)? };
     let generation = maps.control(Control::Generation)? as u32;
     mirror.policy = (generation != 0).then(|| (generation, Arc::new(Lowered { rule_ids, ..Lowered::unknown() })));
     Ok(mirror)

@@ -9,7 +9,7 @@ use super::bridge::{Found, View};
 use super::member::bypasses_hooks;
 use super::port::Patterns;
 use super::{
-    ControlWords, Desired, DesiredError, DesiredPort, SlowPathKind, Unpoliced, guests, others, port, station, vlan,
+    ControlWords, Desired, DesiredError, DesiredPort, SlowPathKind, Unpoliced, guests, others, own, port, station, vlan,
 };
 use crate::policy::lowered::Lowered;
 use crate::source::{HostSnapshot, LibvirtSnapshot, OvsSnapshot};
@@ -46,6 +46,8 @@ pub fn build(
         bridge: topology.bridge.name.clone(),
         slow_path: view.slow_path(),
         max_slot: u16::try_from(topology.limits.ports).unwrap_or(u16::MAX),
+        device: view.device.map(|link| link.ifindex),
+        own: own::devices(&view, host, &ports),
         ports,
         stations: known.stations,
         control: control(topology, &view),
@@ -88,11 +90,7 @@ fn control(topology: &Topology, view: &View<'_>) -> ControlWords {
     let ageing = view.ageing_time().map_or(file, |slow_path| slow_path.min(file));
     let learning = if topology.bridge.learning { abi::LEARNING } else { 0 };
     let resent = if view.slow_path() == SlowPathKind::Linux { 0 } else { abi::RESENT_FRAMES };
-    ControlWords {
-        ageing_ns: u64::from(ageing) * NS_PER_SECOND,
-        flags: learning | resent,
-        bridge_ifindex: view.device.map_or(0, |link| u64::from(link.ifindex)),
-    }
+    ControlWords { ageing_ns: u64::from(ageing) * NS_PER_SECOND, flags: learning | resent }
 }
 
 /// Whether `manage` matches does not matter here: such a port reaches every other one past the policy.

@@ -39,6 +39,14 @@ impl View<'_> {
         }
     }
 
+    /// Whether the bridge hands frames to the host by `link`: its own device, or an internal port. One that was moved to another
+    /// namespace may leave its name to a device of this one.
+    pub(super) fn is_own(&self, link: &Link) -> bool {
+        let internal = |row: &OvsInterface| row.kind == "internal" && row.ifindex == Some(link.ifindex);
+        self.device.is_some_and(|device| device.ifindex == link.ifindex)
+            || self.interfaces.get(link.name.as_str()).is_some_and(|row| internal(row))
+    }
+
     fn early(&self, link: &Link) -> Membership {
         let unowned = link.master.is_none() && !self.elsewhere.contains(link.name.as_str());
         if unowned && matches!(link.kind, LinkKind::Tap | LinkKind::Veth) {

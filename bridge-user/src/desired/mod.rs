@@ -12,6 +12,7 @@ mod guests;
 mod hook;
 mod member;
 mod others;
+mod own;
 mod port;
 mod station;
 mod vlan;
@@ -42,6 +43,10 @@ pub struct Desired {
     pub ports: BTreeMap<u32, DesiredPort>,
     /// Stations known beforehand, each once.
     pub stations: BTreeMap<StationKey, StationOwner>,
+    /// ifindex of the bridge's own device, if it has one.
+    pub device: Option<u32>,
+    /// All devices by which the bridge hands frames to the host; none is a port.
+    pub own: BTreeSet<u32>,
     /// Control words.
     pub control: ControlWords,
     /// The policy, lowered.
@@ -109,8 +114,6 @@ pub struct ControlWords {
     pub ageing_ns: u64,
     /// [`abi::Control::Flags`].
     pub flags: u64,
-    /// [`abi::Control::BridgeIfindex`], 0: the bridge has no device.
-    pub bridge_ifindex: u64,
 }
 
 /// A port of the bridge that passes all our hooks by (AF_XDP, DPDK, vhost-user).

@@ -74,6 +74,7 @@ fn link(ifindex: u32, name: &str, kind: LinkKind, master: Option<u32>) -> Link {
         running: true,
         master,
         kind,
+        vlan_of: None,
         bridge_port: None,
         bridge: None,
         rx_packets: 0,

@@ -67,7 +67,7 @@ impl Manager {
     }
 
     async fn follow_linux(&mut self, inputs: &mut Inputs) -> Result<(), MemoryError> {
-        let Ok(bridge) = u32::try_from(self.desired.control.bridge_ifindex) else { return Ok(()) };
+        let Some(bridge) = self.desired.device else { return Ok(()) };
         let Some(news) = inputs.netlink.stations() else {
             return self.agree(async || Ok(inputs.netlink.fdb(bridge).await?)).await.map(drop);
         };

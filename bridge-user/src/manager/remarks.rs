@@ -151,6 +151,8 @@ mod tests {
             max_slot: 8,
             ports: (7..).zip(ports).map(port).collect(),
             stations: BTreeMap::new(),
+            device: None,
+            own: BTreeSet::new(),
             control: ControlWords::default(),
             policy: Arc::new(Lowered::unknown()),
             unpoliced: Vec::new(),

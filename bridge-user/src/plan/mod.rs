@@ -4,7 +4,7 @@
 //! 1. tighten: ports that leave, or lose a permission, lose it before anything else happens, so that nobody forwards
 //!    to an interface that is gone;
 //! 2. remove: XDP target, bound stations, programs, learned stations and flows, addresses, mapping, entry;
-//! 3. control words, policy, the host's own MACs;
+//! 3. control words, policy, the host's own MACs, the bridge's own devices;
 //! 4. install, for each port: its VLANs, entry (not yet forwarding), mapping, stations, addresses, XDP target, programs, the full
 //!    entry; then what is no longer allowed goes (addresses are added before others are removed, so that a guarded
 //!    port is never without).
@@ -36,6 +36,8 @@ use crate::policy::lowered::Lowered;
 pub struct Actual {
     /// ifindex to slot.
     pub slots: BTreeMap<u32, u16>,
+    /// The bridge's own devices; none has a slot.
+    pub own: BTreeSet<u32>,
     /// Entries of the ports, by slot; those that are all zeros are left out.
     pub ports: BTreeMap<u16, Port>,
     /// VLANs that ports list, by slot; empty ones are left out.
@@ -154,11 +156,7 @@ impl<'a> Planner<'a> {
     /// Step 3.
     fn globals(&mut self) {
         let (want, have) = (&self.desired.control, &self.actual.control);
-        let words = [
-            (Control::Flags, want.flags, have.flags),
-            (Control::AgeingNs, want.ageing_ns, have.ageing_ns),
-            (Control::BridgeIfindex, want.bridge_ifindex, have.bridge_ifindex),
-        ];
+        let words = [(Control::Flags, want.flags, have.flags), (Control::AgeingNs, want.ageing_ns, have.ageing_ns)];
         let differ = words.into_iter().filter(|(_, want, have)| want != have);
         self.ops.extend(differ.map(|(word, want, _)| Op::SetControl(word, want)));
         let live = self.actual.policy.as_ref();
@@ -168,6 +166,15 @@ impl<'a> Planner<'a> {
         }
         self.put_stations(NO_PORT);
         self.remove_stations(NO_PORT);
+        self.mark_own();
+    }
+
+    /// Only counts depend on it, so that nothing else waits for it. A former port is marked once it has left its slot.
+    fn mark_own(&mut self) {
+        let (want, have) = (&self.desired.own, &self.actual.own);
+        self.ops.extend(have.difference(want).map(|ifindex| Op::UnmarkOwn { ifindex: *ifindex }));
+        let slot = |ifindex| self.actual.slots.get(ifindex).copied().unwrap_or(NO_PORT);
+        self.ops.extend(want.difference(have).map(|ifindex| Op::MarkOwn { slot: slot(ifindex), ifindex: *ifindex }));
     }
 
     /// Stores a port's entry unless it is there.

@@ -60,6 +60,18 @@ pub enum Op {
         /// Interface.
         ifindex: u32,
     },
+    /// Marks an interface as one of the bridge's own devices.
+    MarkOwn {
+        /// Slot that it had as a port, `NO_PORT` if it was none.
+        slot: u16,
+        /// Interface.
+        ifindex: u32,
+    },
+    /// Takes the mark away.
+    UnmarkOwn {
+        /// Interface.
+        ifindex: u32,
+    },
     /// Attaches our program. The name is only for the look that ifindex and name still belong together and for people.
     Attach {
         /// Slot of the port.
@@ -139,12 +151,14 @@ impl Op {
             | Self::SetVlans { slot, .. }
             | Self::MapIfindex { slot, .. }
             | Self::UnmapIfindex { slot, .. }
+            | Self::MarkOwn { slot, .. }
             | Self::Attach { slot, .. }
             | Self::Detach { slot, .. }
             | Self::SetTarget { slot, .. }
             | Self::ClearTarget { slot }
             | Self::ForgetPort { slot } => Scope::of(*slot),
             Self::PutStation { station, .. } | Self::RemoveStation { station, .. } => Scope::of(station.port),
+            Self::UnmarkOwn { .. } => Scope::Alone,
             Self::PutGuard(key) | Self::RemoveGuard(key) => Scope::of(key.port),
         }
     }

@@ -40,7 +40,7 @@ fn assert_settled(fake: &Fake, desired: &Desired) {
         StationOwner::Port(ifindex) => Some((*key, StationEntry { port: slot(ifindex)?, flags: STATION_STATIC })),
     });
     assert_eq!(state.stations, stations.collect());
-    assert_eq!(state.control, desired.control);
+    assert_eq!((&state.own, state.control), (&desired.own, desired.control));
     assert_eq!(state.policy.as_ref().unwrap().1, desired.policy);
 }
 

@@ -74,6 +74,8 @@ pub struct Link {
     pub master: Option<u32>,
     /// What kind of device.
     pub kind: LinkKind,
+    /// Of a VLAN device: ifindex of the device below it, if that is in this namespace.
+    pub vlan_of: Option<u32>,
     /// State as a port of a Linux bridge.
     pub bridge_port: Option<BridgePort>,
     /// Of a Linux bridge itself.

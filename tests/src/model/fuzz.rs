@@ -143,7 +143,7 @@ fn tables(seed: &[u8; TABLE_BYTES], frame: &[u8]) -> Setup {
     setup.set(Control::Heartbeat, if alive { now } else { 0 });
     setup.set(Control::AgeingNs, 300_000_000_000);
     setup.set(Control::Flags, if seed[9] & 8 == 0 { LEARNING } else { RESENT_FRAMES });
-    setup.set(Control::BridgeIfindex, 99);
+    setup.own.insert(99);
     setup.add_station(HOST_MAC, 0, STATION_HOST, 0);
     for (at, byte) in [(0, seed[10]), (6, seed[11])] {
         if let Some(mac) = frame.get(at..at + 6).and_then(|mac| mac.try_into().ok())

@@ -31,6 +31,8 @@ pub struct Setup {
     pub control: [u64; control::SLOTS as usize],
     /// ifindex to port slot.
     pub slots: BTreeMap<u32, u16>,
+    /// The bridge's own devices; none has a slot.
+    pub own: BTreeSet<u32>,
     /// Port slot to port.
     pub ports: BTreeMap<u16, Port>,
     /// VLANs that ports list, by slot.
@@ -64,6 +66,7 @@ impl Default for Setup {
             now_ns: 3600 * 1_000_000_000,
             control: [0; control::SLOTS as usize],
             slots: BTreeMap::new(),
+            own: BTreeSet::new(),
             ports: BTreeMap::new(),
             vlans: BTreeMap::new(),
             beside: BTreeSet::new(),

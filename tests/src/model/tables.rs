@@ -150,6 +150,10 @@ impl Tables for HostTables {
         self.setup.borrow().slots.get(&ifindex).copied()
     }
 
+    fn is_own(&self, ifindex: u32) -> bool {
+        self.setup.borrow().own.contains(&ifindex)
+    }
+
     fn port(&self, slot: u16) -> Option<Port> {
         // An array: what is not filled in is zero.
         Some(self.setup.borrow().ports.get(&slot).copied().unwrap_or_default())

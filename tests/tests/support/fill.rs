@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use aya::maps::{Array, HashMap, LpmTrie, MapData, PerCpuValues, lpm_trie::Key};
-use bridge_common::abi::{Control, Flow, L4Data, Station, Usage, VlanSet, maps};
+use bridge_common::abi::{Control, Flow, L4Data, OWN_DEVICE, Station, Usage, VlanSet, maps};
 use bridge_tests::model::{Generation, Setup};
 use bridge_user::dataplane::object;
 
@@ -37,13 +37,15 @@ impl Kernel {
         for (&source, &slot) in &setup.zoneless {
             self.zoneless.insert(Pod(source), u32::from(slot), 0).unwrap();
         }
-        for &ifindex in &INTERFACES {
-            // Every other port is found without hashing.
-            let near = setup.slots.get(&ifindex).filter(|slot| **slot % 2 == 1);
-            self.near.set(ifindex, near.map_or(0, |slot| u32::from(*slot)), 0).unwrap();
-        }
-        for (ifindex, &slot) in setup.slots.iter().filter(|(_, slot)| **slot % 2 == 0) {
-            self.slots.insert(ifindex, u32::from(slot), 0).unwrap();
+        // Every other one is found without hashing.
+        let ports = setup.slots.iter().map(|(&ifindex, &slot)| (ifindex, u32::from(slot), slot % 2 == 1));
+        let own = setup.own.iter().map(|&ifindex| (ifindex, OWN_DEVICE, ifindex % 2 == 1));
+        INTERFACES.iter().for_each(|&ifindex| self.near.set(ifindex, 0, 0).unwrap());
+        for (ifindex, word, near) in ports.chain(own) {
+            match near {
+                true => self.near.set(ifindex, word, 0).unwrap(),
+                false => self.slots.insert(ifindex, word, 0).unwrap(),
+            }
         }
         for (&key, &station) in &setup.stations {
             let station = Station { seen_ns: clock.to_kernel(station.seen_ns), ..station };

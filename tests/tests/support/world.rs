@@ -39,10 +39,12 @@ pub const PN: u32 = 1009;
 pub const PT: u32 = 1010;
 /// The bridge's own device, no port.
 pub const BR: u32 = 1099;
+/// Another device by which the bridge hands frames to the host: an internal port, or a VLAN device on the bridge's own.
+pub const GW: u32 = 1098;
 /// Some other interface of the host, no port.
 pub const OTHER: u32 = 1100;
 /// Every interface that must exist in a kernel's namespace.
-pub const INTERFACES: [u32; 12] = [PA, PB, UP, PG, PI, PD, PX, PM, PN, PT, BR, OTHER];
+pub const INTERFACES: [u32; 13] = [PA, PB, UP, PG, PI, PD, PX, PM, PN, PT, BR, GW, OTHER];
 
 /// MAC of the station on the port in this slot; `0xaa`: the host; others are nobody's.
 pub const fn mac(number: u8) -> Mac {
@@ -197,7 +199,7 @@ pub fn world() -> Setup {
     setup.set(Control::Heartbeat, now);
     setup.set(Control::AgeingNs, AGEING);
     setup.set(Control::Flags, LEARNING);
-    setup.set(Control::BridgeIfindex, u64::from(BR));
+    setup.own.extend([BR, GW]);
     setup.publish(1, policy(|_| {}));
     let ports = [
         (1, PA, GOOD),

@@ -85,6 +85,9 @@ impl Tables for Fake {
     fn slot(&self, ifindex: u32) -> Option<u16> {
         (ifindex == 11).then_some(1)
     }
+    fn is_own(&self, _: u32) -> bool {
+        false
+    }
     fn port(&self, slot: u16) -> Option<Port> {
         let flags = PORT_MEMBER | PORT_ELIGIBLE | PORT_RUNNING | PORT_VIRTUAL | PORT_XDP_TARGET;
         Some(Port {

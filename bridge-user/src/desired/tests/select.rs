@@ -13,7 +13,7 @@ fn linux_members_that_match_are_ports() {
     let desired = built(&topology(&["vnet*", "eno1"]), &host, None);
     assert_eq!(names(&desired), ["vnet0", "eno1"]);
     assert_eq!(desired.slow_path, SlowPathKind::Linux);
-    assert_eq!(desired.control.bridge_ifindex, u64::from(BRIDGE));
+    assert_eq!((desired.device, desired.own), (Some(BRIDGE), [BRIDGE].into()));
 }
 
 #[test]
@@ -72,6 +72,61 @@ fn ovs_userspace_taps_of_another_bridge_are_not_taken_for_free() {
     assert_eq!(names(&desired), ["vnet0"]);
     assert_eq!(desired.slow_path, SlowPathKind::OvsUserspace);
     assert_eq!(desired.control.flags, abi::LEARNING | abi::RESENT_FRAMES);
+}
+
+#[test]
+fn own_devices_are_the_bridge_and_the_vlan_devices_on_it() {
+    let vlan = |ifindex, name, below| Link { vlan_of: Some(below), ..link(ifindex, name, LinkKind::Other, None) };
+    let host = linux(vec![
+        link(20, "vnet0", LinkKind::Tap, Some(BRIDGE)),
+        vlan(15, "br0.10.5", 21), // older than what it is on now
+        vlan(21, "br0.10", BRIDGE),
+        vlan(22, "vnet0.10", 20),
+        link(23, "eno9", LinkKind::Other, None),
+        vlan(24, "eno9.10", 23),
+        link(25, "br1", LinkKind::Bridge, None),
+        Link { vlan_of: Some(25), ..link(26, "br1.10", LinkKind::Other, Some(BRIDGE)) },
+    ]);
+    let desired = built(&topology(&["*"]), &host, None);
+    assert_eq!(names(&desired), ["vnet0", "br1.10"]);
+    assert_eq!(desired.own, [BRIDGE, 15, 21].into());
+}
+
+#[test]
+fn own_devices_beside_ovs_are_its_internal_ports_in_this_namespace() {
+    let mut host = ovs_host(vec![
+        link(20, "vnet0", LinkKind::Tap, Some(SYSTEM)),
+        link(21, "gw10", LinkKind::Other, Some(SYSTEM)),
+        link(22, "gw20", LinkKind::Other, None), // another device: Open vSwitch's was moved to another namespace
+        link(23, "gw30", LinkKind::Other, Some(SYSTEM)), // of another bridge
+        link(24, "gw10.5", LinkKind::Other, Some(SYSTEM)), // a port again
+        link(25, "gw10.5.6", LinkKind::Other, None),
+        link(26, "br0.7", LinkKind::Other, None),
+        link(27, "eno1", LinkKind::Other, Some(SYSTEM)), // a port that is not managed
+    ]);
+    for (ifindex, below) in [(24, 21), (25, 24), (26, BRIDGE)] {
+        host.links.iter_mut().filter(|link| link.ifindex == ifindex).for_each(|link| link.vlan_of = Some(below));
+    }
+    let rows = vec![
+        row("br0", "internal", Some(BRIDGE)),
+        row("vnet0", "", Some(20)),
+        row("gw10", "internal", Some(21)),
+        row("gw20", "internal", Some(99)),
+        row("gw10.5", "system", Some(24)),
+        row("eno1", "system", Some(27)),
+    ];
+    for userspace in [false, true] {
+        let desired = built(&topology(&["vnet*", "gw*"]), &host, Some(&ovsdb(userspace, rows.clone())));
+        assert_eq!(names(&desired), ["vnet0", "gw10.5"]);
+        assert_eq!(desired.own, [BRIDGE, 21, 26].into());
+    }
+}
+
+#[test]
+fn more_own_devices_than_there_is_room_for_are_left_out() {
+    let vlan = |n: u32| Link { vlan_of: Some(BRIDGE), ..link(100 + n, &format!("v{n}"), LinkKind::Other, None) };
+    let desired = built(&topology(&[]), &linux((0..5000).map(vlan).collect()), None);
+    assert_eq!(desired.own.len(), abi::maps::OWN_DEVICES as usize);
 }
 
 #[test]

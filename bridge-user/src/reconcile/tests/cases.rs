@@ -152,6 +152,43 @@ fn a_guards_addresses_are_there_first_and_the_old_ones_go_last() {
 }
 
 #[test]
+fn the_bridges_own_devices_are_marked_before_anything_is_judged_and_unmarked_when_they_go() {
+    let own = |own: &[u32], ports: &[(u32, Hook, u32)]| Desired { own: own.iter().copied().collect(), ..with(ports) };
+    let mut fake = settled(&own(&[9, 10], &[(7, Hook::Tc, GOOD)]));
+    let mark = at(&fake.log, |op| *op == Op::MarkOwn { slot: NO_PORT, ifindex: 10 });
+    assert!(mark < at(&fake.log, |op| matches!(op, Op::Attach { .. })));
+    assert_heals(&mut fake, &own(&[10], &[(7, Hook::Tc, GOOD)]));
+    assert_eq!(fake.log, [Op::UnmarkOwn { ifindex: 9 }]);
+}
+
+#[test]
+fn a_port_becomes_an_own_device_only_when_nothing_of_the_port_is_left() {
+    let port = with(&[(7, Hook::Tc, GOOD)]);
+    let device = Desired { own: [7].into(), ..nothing() };
+    let mut fake = settled(&port);
+    let forget = at(&diff(&device, &fake.state).ops, |op| matches!(op, Op::ForgetPort { .. }));
+    fake.round(&device, Some((forget, Trouble::Before)));
+    assert_eq!((fake.state.slots.get(&7), fake.state.own.len()), (Some(&1), 0), "still a port, not half of one");
+    assert_heals(&mut fake, &device);
+    assert_heals(&mut fake, &port);
+}
+
+#[test]
+fn a_mark_that_fails_holds_up_nobody() {
+    let desired = Desired { own: [9].into(), ..with(&[(7, Hook::Tc, GOOD)]) };
+    let mut fake = Fake::new();
+    let ops = diff(&desired, &fake.state).ops;
+    let report = fake.round(&desired, Some((at(&ops, |op| matches!(op, Op::MarkOwn { .. })), Trouble::Before)));
+    assert_eq!((report.skipped, report.failed.len()), (0, 1));
+    assert_heals(&mut fake, &desired);
+    let without = with(&[(8, Hook::Tc, GOOD)]);
+    let ops = diff(&without, &fake.state).ops;
+    let report = fake.round(&without, Some((at(&ops, |op| matches!(op, Op::UnmarkOwn { .. })), Trouble::Before)));
+    assert_eq!((report.skipped, report.failed.len()), (0, 1));
+    assert_heals(&mut fake, &without);
+}
+
+#[test]
 fn a_station_that_moves_is_never_absent() {
     let bound = |ifindex| {
         let mut desired = with(&[(7, Hook::Tc, GOOD), (8, Hook::Tc, GOOD)]);

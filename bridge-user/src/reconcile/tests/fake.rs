@@ -82,15 +82,25 @@ impl Fake {
         match op {
             Op::SetControl(Control::AgeingNs, value) => state.control.ageing_ns = *value,
             Op::SetControl(Control::Flags, value) => state.control.flags = *value,
-            Op::SetControl(Control::BridgeIfindex, value) => state.control.bridge_ifindex = *value,
             Op::SetControl(word, _) => self.violations.push(format!("{word:?} is not the plan's")),
             Op::PublishPolicy { generation, policy } => self.publish(*generation, policy),
             Op::SetPort { slot, port } if *port == Port::default() => _ = state.ports.remove(slot),
             Op::SetPort { slot, port } => _ = state.ports.insert(*slot, *port),
             Op::SetVlans { slot, vlans } if **vlans == VlanSet::EMPTY => _ = state.vlans.remove(slot),
             Op::SetVlans { slot, vlans } => _ = state.vlans.insert(*slot, **vlans),
-            Op::MapIfindex { slot, ifindex } => _ = state.slots.insert(*ifindex, *slot),
-            Op::UnmapIfindex { ifindex, .. } => _ = state.slots.remove(ifindex),
+            // One map holds both.
+            Op::MapIfindex { slot, ifindex } => {
+                state.own.remove(ifindex);
+                state.slots.insert(*ifindex, *slot);
+            }
+            Op::MarkOwn { ifindex, .. } => {
+                state.slots.remove(ifindex);
+                state.own.insert(*ifindex);
+            }
+            Op::UnmapIfindex { ifindex, .. } | Op::UnmarkOwn { ifindex } => {
+                state.slots.remove(ifindex);
+                state.own.remove(ifindex);
+            }
             Op::Attach { ifindex, point, .. } => _ = state.attached.insert((*ifindex, *point)),
             Op::Detach { ifindex, point, .. } => {
                 if state.attached.remove(&(*ifindex, *point)) && *point != HookPoint::TcEgress {

@@ -40,6 +40,8 @@ pub(super) fn nothing() -> Desired {
         max_slot: MAX_SLOT,
         ports: BTreeMap::new(),
         stations: BTreeMap::new(),
+        device: None,
+        own: BTreeSet::new(),
         control: ControlWords::default(),
         policy: lowered(1),
         unpoliced: Vec::new(),
@@ -78,10 +80,15 @@ fn owners() -> impl Strategy<Value = BTreeMap<u8, u32>> {
     prop::collection::btree_map(0..5_u8, 0..=INTERFACES, 0..5)
 }
 
+/// Interfaces that may be the bridge's own devices: some are a port in another state, one never is.
+fn own() -> impl Strategy<Value = BTreeSet<u32>> {
+    prop::collection::btree_set(1..=INTERFACES + 1, 0..4)
+}
+
 /// Any desired state that `build` could give.
 pub(super) fn desired() -> impl Strategy<Value = Desired> {
-    (ports(), owners(), prop::bool::weighted(0.3), 1..4_u16, 0..16_u8, 0..3_u64).prop_map(
-        |(raw, owners, userspace, stride, hosts, ageing)| {
+    (ports(), owners(), prop::bool::weighted(0.3), 1..4_u16, 0..16_u8, 0..3_u64, own()).prop_map(
+        |(raw, owners, userspace, stride, hosts, ageing, own)| {
             let mut desired = nothing();
             desired.slow_path = if userspace { SlowPathKind::OvsUserspace } else { SlowPathKind::OvsKernel };
             for (ifindex, (xdp, flags, jumbo)) in raw {
@@ -100,7 +107,8 @@ pub(super) fn desired() -> impl Strategy<Value = Desired> {
             }
             add_guard(&mut desired, hosts);
             desired.policy = lowered(stride);
-            desired.control = ControlWords { ageing_ns: ageing, flags: u64::from(userspace), bridge_ifindex: 9 };
+            desired.control = ControlWords { ageing_ns: ageing, flags: u64::from(userspace) };
+            desired.own = own.into_iter().filter(|ifindex| !desired.ports.contains_key(ifindex)).collect();
             desired
         },
     )

@@ -61,6 +61,7 @@ mod tests {
             running: true,
             master: None,
             kind: LinkKind::Other,
+            vlan_of: None,
             bridge_port: None,
             bridge: None,
             rx_packets: 0,

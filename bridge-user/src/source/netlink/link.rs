@@ -33,6 +33,7 @@ fn link(message: LinkMessage) -> Result<(Link, bool), NetlinkError> {
     let running = header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp);
     let loopback = header.flags.contains(LinkFlags::Loopback);
     let (mut name, mut mtu, mut mac, mut master) = (None, None, None, None);
+    let (mut below, mut below_elsewhere, mut is_vlan) = (None, false, false);
     let (mut kind, mut bridge_port, mut bridge) = (LinkKind::Other, None, None);
     let mut rx_packets = 0;
     for attribute in message.attributes {
@@ -42,7 +43,13 @@ fn link(message: LinkMessage) -> Result<(Link, bool), NetlinkError> {
             LinkAttribute::Stats64(value) => rx_packets = value.rx_packets,
             LinkAttribute::Address(value) if ethernet => mac = value.try_into().ok(),
             LinkAttribute::Controller(value) if value != 0 => master = Some(value),
-            LinkAttribute::LinkInfo(infos) => (kind, bridge, bridge_port) = details(infos, ethernet),
+            LinkAttribute::Link(value) => below = Some(value),
+            // The index is then another namespace's.
+            LinkAttribute::LinkNetNsId(_) => below_elsewhere = true,
+            LinkAttribute::LinkInfo(infos) => {
+                is_vlan = infos.contains(&LinkInfo::Kind(InfoKind::Vlan));
+                (kind, bridge, bridge_port) = details(infos, ethernet);
+            }
             _ => {}
         }
     }
@@ -59,6 +66,7 @@ fn link(message: LinkMessage) -> Result<(Link, bool), NetlinkError> {
             running,
             master,
             kind,
+            vlan_of: below.filter(|_| is_vlan && !below_elsewhere),
             bridge_port,
             bridge,
             vlans: None,
@@ -154,6 +162,18 @@ mod tests {
             attributes.remove(left_out);
             assert!(links(vec![message(whole.clone()), message(attributes)]).is_err());
         }
+    }
+
+    #[test]
+    fn a_vlan_device_tells_what_is_below_it_in_this_namespace() {
+        let info = |kind| LinkAttribute::LinkInfo(vec![LinkInfo::Kind(kind)]);
+        let below = |more: Vec<LinkAttribute>| {
+            let link = vec![LinkAttribute::IfName("l".into()), LinkAttribute::Mtu(1500), LinkAttribute::Link(3)];
+            links(vec![message([link, more].concat())]).unwrap()[0].0.vlan_of
+        };
+        assert_eq!(below(vec![info(InfoKind::Vlan)]), Some(3));
+        assert_eq!(below(vec![info(InfoKind::Vlan), LinkAttribute::LinkNetNsId(0)]), None);
+        assert_eq!((below(vec![info(InfoKind::Veth)]), below(vec![info(InfoKind::MacVlan)])), (None, None));
     }
 
     #[test]

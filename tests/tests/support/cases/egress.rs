@@ -104,10 +104,35 @@ pub fn cases() -> Vec<Case> {
         leaves("a denied frame makes nobody forgotten", PB, OTHER, udp4(B, A, (IP_OUT, IP_B), (1, 2)), DENIED)
             .under(DEFAULT),
     ];
+    cases.extend(own_devices());
     cases.extend(resent());
     cases.extend(resent_twice());
     cases.extend(stateful());
     cases
+}
+
+/// What the bridge handed to the host by another device than the one that is named like it.
+fn own_devices() -> Vec<Case> {
+    let (allowed, denied) = ((IP_LAN, IP_A), (IP_OUT, IP_A));
+    let forgotten = |case: Case| case.with(|w| _ = w.own.remove(&GW));
+    vec![
+        leaves("routed in from an own device, allowed: its rule is counted", PA, GW, routed(allowed), Want::Pass),
+        leaves("routed in from an own device, denied: dropped all the same", PA, GW, routed(denied), DENIED),
+        userspace(leaves("routed in from an internal port, allowed", PA, GW, routed(allowed), Want::Pass)),
+        userspace(leaves("routed in from an internal port, denied", PA, GW, routed(denied), DENIED)),
+        forgotten(leaves("a device that the bridge no longer has", PA, GW, routed(allowed), Want::Pass)).under(TO_LAN),
+        enters(
+            "judged at ingress and, routed by an own device, at egress",
+            PA,
+            udp4(HOST, A, (IP_A, IP_B), (1, 2)),
+            Want::Punt(Punt::OwnMac),
+        )
+        .under(INSIDE)
+        .then_leaves(PB, GW, udp4(B, HOST, (IP_A, IP_B), (1, 2)), Want::Pass),
+        leaves("an own device is no port: nothing is skipped", PB, GW, udp4(B, A, (IP_OUT, IP_B), (1, 2)), DENIED),
+        leaves("out of an own device", GW, 0, routed(denied), DENIED).under(DEFAULT),
+        enters("from an own device", GW, udp4(B, A, (IP_A, IP_B), (1, 2)), Want::Drop(Drop::NotReady)),
+    ]
 }
 
 /// Beside Open vSwitch, whose user space re-sends frames.
