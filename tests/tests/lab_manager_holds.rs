@@ -88,6 +88,7 @@ fn a_bridge_of_two_kinds_changes_nothing() {
     site.lab.add_machine(MachineSpec::raw("c", "vnet2")).unwrap();
     let manager = site.start().unwrap();
     assert_eq!(manager.ready_ports(), 3);
+    let links = site.link_ids().unwrap().len();
     let host = site.lab.host();
     host.ip("link del br0\nlink add br0 type bridge").unwrap();
     wait_until("it is told", LIMIT, || errors(&manager, "both a Linux bridge") == 1).unwrap();
@@ -96,7 +97,7 @@ fn a_bridge_of_two_kinds_changes_nothing() {
     forwards(&site);
     host.ip("link del vnet2").unwrap();
     wait_until("a port that goes is let go", LIMIT, || port(&site, "vnet2").is_null()).unwrap();
-    assert_eq!(site.link_ids().unwrap().len(), 4);
+    assert_eq!(site.link_ids().unwrap().len(), links / 3 * 2);
     host.ip("link del br0").unwrap();
     let well = || manager.log().iter().any(|line| line.contains("all is well again"));
     wait_until("all is well again", LIMIT, well).unwrap();
