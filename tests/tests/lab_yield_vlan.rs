@@ -15,6 +15,8 @@ use yields::{Feature, ends, yields};
 /// BR_STATE_* of linux/if_bridge.h.
 const FORWARDING: u8 = 3;
 const BLOCKING: u8 = 4;
+/// Of VLAN 1.
+const TREE: u16 = 7;
 
 fn site() -> Option<Site> {
     if without(SlowPath::LinuxVlanBridge) {
@@ -62,12 +64,19 @@ fn spanning_trees(site: &Site, on: bool) {
     for port in ["vnet0", "vnet1"] {
         host.run("bridge", &["vlan", "add", "dev", port, "vid", "1", "pvid", "untagged"]).unwrap();
     }
+    if on {
+        site.lab.set_mst_tree(1, TREE).unwrap();
+        for port in ["vnet0", "vnet1"] {
+            site.lab.set_mst_state(port, TREE, FORWARDING).unwrap();
+        }
+    }
 }
 
 #[test]
 fn spanning_trees_of_vlans() {
     let Some(site) = site() else { return };
     let manager = site.start().unwrap();
+    let (a, b) = site.machines().unwrap();
     let feature = Feature {
         on: &[],
         off: &[],
@@ -78,9 +87,10 @@ fn spanning_trees_of_vlans() {
     yields(&site, "mst_enable", &feature, |on| {
         if !on {
             // Nobody is told of these.
-            site.lab.set_mst_state("vnet1", BLOCKING).unwrap();
+            assert!(Steady::brief(a, b).unwrap().is_clean(), "both ports forward in the tree");
+            site.lab.set_mst_state("vnet1", TREE, BLOCKING).unwrap();
             nothing_arrives(&site);
-            site.lab.set_mst_state("vnet1", FORWARDING).unwrap();
+            site.lab.set_mst_state("vnet1", TREE, FORWARDING).unwrap();
         }
         spanning_trees(&site, on);
     });

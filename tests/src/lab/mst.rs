@@ -10,6 +10,10 @@ use crate::error::{Error, Result};
 /// linux/rtnetlink.h, linux/if_link.h, linux/if_bridge.h.
 const RTM_NEWLINK: u16 = 16;
 const RTM_SETLINK: u16 = 19;
+const RTM_NEWVLAN: u16 = 112;
+const BRIDGE_VLANDB_GLOBAL_OPTIONS: u16 = 2;
+const BRIDGE_VLANDB_GOPTS_ID: u16 = 1;
+const BRIDGE_VLANDB_GOPTS_MSTI: u16 = 18;
 const NLM_F_REQUEST_ACK: u16 = 1 | 4;
 const NLMSG_ERROR: u16 = 2;
 const AF_UNSPEC: u8 = 0;
@@ -20,6 +24,8 @@ const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
 const IFLA_BR_MULTI_BOOLOPT: u16 = 46;
 const BR_BOOLOPT_MST_ENABLE: u32 = 1 << 2;
+/// Of struct ifinfomsg (family, padding, type, index, flags, change) what stands behind the index.
+const IFINFO: usize = 8;
 const IFLA_AF_SPEC: u16 = 26;
 const IFLA_BRIDGE_MST: u16 = 6;
 const IFLA_BRIDGE_MST_ENTRY: u16 = 1;
@@ -36,25 +42,36 @@ impl Lab {
         let options = [value, BR_BOOLOPT_MST_ENABLE].map(u32::to_ne_bytes).concat();
         let data = attribute(IFLA_INFO_DATA | NESTED, &attribute(IFLA_BR_MULTI_BOOLOPT, &options));
         let info = [attribute(IFLA_INFO_KIND, b"bridge\0"), data].concat();
-        self.tell(RTM_NEWLINK, AF_UNSPEC, &self.bridge, &attribute(IFLA_LINKINFO | NESTED, &info))
+        self.tell(RTM_NEWLINK, AF_UNSPEC, &self.bridge, &attribute(IFLA_LINKINFO | NESTED, &info), IFINFO)
     }
 
-    /// The state (BR_STATE_*) of a port in the common tree, to which every VLAN belongs that is not told otherwise.
+    /// Gives a VLAN a tree (1 to 4094). Ports have no state there yet, and forward nothing.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn set_mst_state(&self, port: &str, state: u8) -> Result<()> {
-        let tree = attribute(IFLA_BRIDGE_MST_ENTRY_MSTI, &0_u16.to_ne_bytes());
-        let entry = [tree, attribute(IFLA_BRIDGE_MST_ENTRY_STATE, &[state])].concat();
-        let trees = attribute(IFLA_BRIDGE_MST | NESTED, &attribute(IFLA_BRIDGE_MST_ENTRY | NESTED, &entry));
-        self.tell(RTM_SETLINK, AF_BRIDGE, port, &attribute(IFLA_AF_SPEC | NESTED, &trees))
+    pub fn set_mst_tree(&self, vlan: u16, tree: u16) -> Result<()> {
+        let vlan = attribute(BRIDGE_VLANDB_GOPTS_ID, &vlan.to_ne_bytes());
+        let options = [vlan, attribute(BRIDGE_VLANDB_GOPTS_MSTI, &tree.to_ne_bytes())].concat();
+        // struct br_vlan_msg: family, padding, index.
+        self.tell(RTM_NEWVLAN, AF_BRIDGE, &self.bridge, &attribute(BRIDGE_VLANDB_GLOBAL_OPTIONS | NESTED, &options), 0)
     }
 
-    fn tell(&self, kind: u16, family: u8, interface: &str, attributes: &[u8]) -> Result<()> {
+    /// The state (BR_STATE_*) of a port in a tree.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn set_mst_state(&self, port: &str, tree: u16, state: u8) -> Result<()> {
+        let tree = attribute(IFLA_BRIDGE_MST_ENTRY_MSTI, &tree.to_ne_bytes());
+        let entry = [tree, attribute(IFLA_BRIDGE_MST_ENTRY_STATE, &[state])].concat();
+        let trees = attribute(IFLA_BRIDGE_MST | NESTED, &attribute(IFLA_BRIDGE_MST_ENTRY | NESTED, &entry));
+        self.tell(RTM_SETLINK, AF_BRIDGE, port, &attribute(IFLA_AF_SPEC | NESTED, &trees), IFINFO)
+    }
+
+    /// `rest`: bytes between the interface's index and the attributes.
+    fn tell(&self, kind: u16, family: u8, interface: &str, attributes: &[u8], rest: usize) -> Result<()> {
         let missing = || Error::Invalid(format!("there is no interface {interface}"));
         let ifindex = self.host.ifindex(interface)?.ok_or_else(missing)?;
-        // struct ifinfomsg: family, padding, type, index, flags, change.
-        let message = [&[family, 0, 0, 0], &ifindex.to_ne_bytes()[..], &[0; 8], attributes].concat();
+        let message = [&[family, 0, 0, 0], &ifindex.to_ne_bytes()[..], &vec![0; rest], attributes].concat();
         let answered = self.host.enter(|| request(kind, &message))?;
         answered.map_err(|e| Error::io(format!("the kernel on MST of {interface}"), e))
     }
