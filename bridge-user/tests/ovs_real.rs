@@ -174,7 +174,7 @@ fn only_the_one_normal_flow_counts_as_such() {
     let ovs = Ovs::start();
     ovs.ns.block_on(async || {
         let mut switch = OpenFlow::connect(ovs.rundir(), "br0").await.unwrap();
-        assert!(switch.only_normal_flow().await.unwrap());
+        assert!(switch.orders().await.unwrap().only_normal);
         for flow in [
             "priority=0,actions=drop",
             "priority=1,actions=normal",
@@ -187,12 +187,55 @@ fn only_the_one_normal_flow_counts_as_such() {
             ovs.ofctl("del-flows table=0");
             ovs.ofctl("del-flows table=3");
             ovs.ofctl(&format!("add-flow {flow}"));
-            assert!(!switch.only_normal_flow().await.unwrap(), "{flow}");
+            assert!(!switch.orders().await.unwrap().only_normal, "{flow}");
         }
         ovs.ofctl("add-flow priority=0,actions=normal");
-        assert!(!switch.only_normal_flow().await.unwrap(), "two of them");
+        assert!(!switch.orders().await.unwrap().only_normal, "two of them");
         ovs.ofctl("del-flows table=3");
-        assert!(switch.only_normal_flow().await.unwrap());
+        assert!(switch.orders().await.unwrap().only_normal);
+    });
+}
+
+#[test]
+fn what_ports_and_fragments_are_told_is_told() {
+    let ovs = Ovs::start();
+    for port in ["v0", "v1"] {
+        ovs.add_port(port);
+    }
+    let ofport: u16 = ovs.vsctl("get interface v1 ofport").trim().parse().unwrap();
+    ovs.ns.block_on(async || {
+        let mut switch = OpenFlow::connect(ovs.rundir(), "br0").await.unwrap();
+        for (order, said) in [
+            ("mod-port v1 no-receive", "no-receive"),
+            ("mod-port v1 receive", ""),
+            ("mod-port v1 no-forward", "no-forward"),
+            ("mod-port v1 forward", ""),
+            ("mod-port v1 no-flood", "no-flood"),
+            ("mod-port v1 flood", ""),
+            ("mod-port v1 no-packet-in", ""),
+            ("mod-port v1 no-receive-stp", ""),
+            ("mod-port v1 down", ""),
+            ("mod-port v1 up", ""),
+            ("set-frags drop", "get-frags"),
+            ("set-frags nx-match", ""),
+            ("set-frags normal", ""),
+        ] {
+            ovs.ofctl(order);
+            let orders = switch.orders().await.unwrap();
+            let told: Vec<_> = orders.of_bridge("br0").chain(orders.of_port(ofport)).collect();
+            assert_eq!(told.len(), usize::from(!said.is_empty()), "{order}: {told:?}");
+            assert!(told.concat().contains(said), "{order}: {told:?}");
+            assert_eq!(orders.of_port(ofport - 1).count(), 0, "{order}: the other port");
+        }
+        // More ports than one reply holds.
+        let many =
+            (0..1500).map(|n| format!("-- add-port br0 p{n} -- set interface p{n} type=patch options:peer=q{n}"));
+        ovs.vsctl(&many.collect::<Vec<_>>().join(" "));
+        for port in ["p0", "p1499"] {
+            ovs.ofctl(&format!("mod-port {port} no-forward"));
+            let ofport = ovs.vsctl(&format!("get interface {port} ofport")).trim().parse().unwrap();
+            assert_eq!(switch.orders().await.unwrap().of_port(ofport).count(), 1, "{port}");
+        }
     });
 }
 

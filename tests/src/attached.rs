@@ -15,12 +15,14 @@ const MAX: usize = 64;
 
 /// `vnet0 tcx/ingress` to the ids of its programs, in their order; places without a program are left out.
 pub fn programs(netns: &Netns) -> Result<BTreeMap<String, Vec<u32>>> {
-    let text = netns.run("ip", &["-j", "link", "show"])?;
+    // iproute2 writes names as they are, control characters included, which are no JSON.
+    let text = netns.run("ip", &["-j", "link", "show"])?.replace(|c: char| c.is_control(), " ");
+    let names = names(netns)?;
     let links: Value = serde_json::from_str(&text).map_err(|e| Error::Invalid(format!("ip -j link show: {e}")))?;
     let mut found = BTreeMap::new();
     for link in links.as_array().into_iter().flatten() {
-        let (Some(name), Some(index)) = (link["ifname"].as_str(), link["ifindex"].as_u64()) else { continue };
-        let index = u32::try_from(index).map_err(|e| Error::Invalid(e.to_string()))?;
+        let index = link["ifindex"].as_u64().and_then(|index| u32::try_from(index).ok());
+        let Some((index, name)) = index.and_then(|index| Some((index, names.get(&index)?))) else { continue };
         if let Some(id) = link["xdp"]["prog"]["id"].as_u64() {
             found.insert(format!("{name} xdp"), vec![id as u32]);
         }
@@ -30,7 +32,9 @@ pub fn programs(netns: &Netns) -> Result<BTreeMap<String, Vec<u32>>> {
                 found.insert(format!("{name} {place}"), ids);
             }
         }
-        for side in ["ingress", "egress"] {
+        // A name that is no text cannot be asked for.
+        let sides = if name.contains(char::REPLACEMENT_CHARACTER) { &[][..] } else { &["ingress", "egress"] };
+        for side in sides {
             let ids = filters(netns, name, side)?;
             if !ids.is_empty() {
                 found.insert(format!("{name} clsact/{side}"), ids);
@@ -38,6 +42,15 @@ pub fn programs(netns: &Netns) -> Result<BTreeMap<String, Vec<u32>>> {
         }
     }
     Ok(found)
+}
+
+/// By index.
+fn names(netns: &Netns) -> Result<BTreeMap<u32, String>> {
+    let listed = netns.enter(|| {
+        let all = nix::net::if_::if_nameindex()?;
+        Ok(all.iter().map(|link| (link.index(), link.name().to_string_lossy().into_owned())).collect())
+    })?;
+    listed.map_err(|e: nix::Error| Error::io("if_nameindex", e))
 }
 
 /// The `id N` of each BPF filter.

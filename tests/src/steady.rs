@@ -21,6 +21,7 @@ pub const ALLOWED_TO: [u8; 4] = [10, 17, 4, 22];
 pub const DENIED_TO: [u8; 4] = [10, 99, 0, 1];
 
 const PAUSE: Duration = Duration::from_millis(1);
+const BRIEF: Duration = Duration::from_millis(200);
 const QUIET: Duration = Duration::from_millis(300);
 const PORT: u16 = 7777;
 const PASS: &[u8; 4] = b"pass";
@@ -108,9 +109,22 @@ impl Arrived {
     pub fn is_clean(&self) -> bool {
         self.sent > 0 && self.lost.is_empty() && self.doubled.is_empty() && self.leaked.is_empty()
     }
+
+    /// No frame of it.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.sent > 0 && self.lost.len() == self.sent as usize && self.leaked.is_empty()
+    }
 }
 
 impl Steady {
+    /// What arrives of a stream of a fifth of a second.
+    pub fn brief(from: &Machine, to: &Machine) -> Result<Arrived> {
+        let stream = Self::start(from, to)?;
+        std::thread::sleep(BRIEF);
+        stream.finish()
+    }
+
     /// Starts sending.
     pub fn start(from: &Machine, to: &Machine) -> Result<Self> {
         let receiver = Tap::open(to.netns(), "eth0")?;

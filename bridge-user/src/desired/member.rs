@@ -115,6 +115,10 @@ fn vlan_reasons(name: &str, bridge: LinuxBridge, link: &Link) -> Vec<String> {
     if bridge.service_vlans {
         return vec![format!("service tags name the VLANs of bridge {name} (vlan_protocol 802.1ad)")];
     }
+    if bridge.mst {
+        // The kernel tells nobody when one of these states changes (net/bridge/br_mst.c).
+        return vec![format!("the VLANs of bridge {name} have spanning trees of their own (mst_enable)")];
+    }
     match &link.vlans {
         Some(vlans) => vlans.ineligible.clone(),
         None => vec!["the port is in no VLAN of the bridge, which filters them".into()],

@@ -90,7 +90,7 @@ fn bridge_port() -> BridgePort {
 /// br0 (a Linux bridge) with the links given; those whose master it is get a port in good order.
 fn linux(links: Vec<Link>) -> HostSnapshot {
     let mut bridge = link(BRIDGE, "br0", LinkKind::Bridge, None);
-    bridge.bridge = Some(LinuxBridge { ageing_time: 300, vlan_filtering: false, service_vlans: false, nf_call: false });
+    bridge.bridge = Some(LinuxBridge { ageing_time: 300, ..LinuxBridge::default() });
     let links = std::iter::once(bridge)
         .chain(links)
         .map(|mut link| {

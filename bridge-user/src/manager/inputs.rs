@@ -13,13 +13,12 @@ use std::{
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::{ManagerError, due::Due, guests::Guests};
+use super::{ManagerError, due::Due, guests::Guests, switch::Switch};
 use crate::{
     dataplane::foreign::tcx_programs,
     source::{
         HostSnapshot, OvsSnapshot,
         netlink::{Change, Netlink, NetlinkError},
-        openflow::{FlowWatch, OpenFlowError},
         ovsdb::{Health, OvsdbWatch, default_rundir},
         sysctl::Sysctls,
     },
@@ -28,9 +27,6 @@ use crate::{
 
 /// How long the start waits for ovsdb-server's first answer.
 const FIRST_ANSWER: Duration = Duration::from_secs(3);
-
-/// How long a look waits for ovs-vswitchd: the heartbeat waits with it.
-const SWITCH_ANSWER: Duration = Duration::from_millis(300);
 
 /// How long the loop waits for ovsdb-server when everything is read anew.
 const ANEW: Duration = Duration::from_secs(1);
@@ -45,14 +41,12 @@ pub(super) struct Inputs {
     ovs: Option<OvsdbWatch>,
     /// The last good word of ovsdb-server.
     told: Option<Arc<OvsSnapshot>>,
-    /// The last good word of ovs-vswitchd: why the bridge's flows are not the one NORMAL; `None`: they are.
-    odd_flows: Option<String>,
+    switch: Switch,
     /// Both words together.
     pub(super) ovs_snapshot: Option<Arc<OvsSnapshot>>,
     pub(super) guests: Guests,
     /// Another number once any of what is here says something else than before.
     pub(super) version: u64,
-    flows: FlowWatch,
     due: Due,
     glimpsed: Option<Glimpse>,
 }
@@ -86,7 +80,7 @@ impl Inputs {
             info!("Open vSwitch {}", told.version.escape_debug());
         }
         let bridge = topology.bridge.name.clone();
-        let flows = FlowWatch::new(&rundir, &bridge);
+        let switch = Switch::new(&rundir, &bridge);
         let mut this = Self {
             netlink,
             host,
@@ -94,41 +88,27 @@ impl Inputs {
             bridge,
             ovs,
             told,
-            // Nobody has said that there is only NORMAL before ovs-vswitchd has.
-            odd_flows: Some("ovs-vswitchd has not told the bridge's flows yet".into()),
+            switch,
             ovs_snapshot: None,
             guests,
             version: 0,
-            flows,
             due: Due::after(Instant::now()),
             glimpsed: None,
         };
-        this.look_at_flows().await;
+        this.look_at_switch().await;
         this.join();
         Ok(this)
     }
 
-    /// Asks ovs-vswitchd for the bridge's flows, if it has the bridge. One that does not answer at once has said nothing new.
-    async fn look_at_flows(&mut self) {
-        if self.told.as_ref().is_none_or(|told| told.bridge.is_none()) {
-            return;
-        }
-        self.odd_flows = match timeout(SWITCH_ANSWER, self.flows.only_normal_flow()).await {
-            Ok(Ok(true)) => None,
-            Ok(Ok(false)) => {
-                Some(format!("the bridge has other flows than one NORMAL flow (ovs-ofctl dump-flows {})", self.bridge))
-            }
-            Ok(Err(error @ OpenFlowError::Version)) => Some(error.to_string()),
-            Ok(Err(_)) | Err(_) => self.odd_flows.take(),
-        };
+    /// Asks ovs-vswitchd for its orders, if it has the bridge; whether they are others than before.
+    async fn look_at_switch(&mut self) -> bool {
+        self.told.as_ref().is_some_and(|told| told.bridge.is_some()) && self.switch.look().await
     }
 
     fn join(&mut self) {
         let mut joined = self.told.clone();
-        if let Some(why) = &self.odd_flows
-            && let Some(bridge) = joined.as_mut().and_then(|told| Arc::make_mut(told).bridge.as_mut())
-        {
-            bridge.ineligible.push(why.clone());
+        if let Some(told) = joined.as_mut().filter(|told| told.bridge.is_some()) {
+            Arc::make_mut(told).bridge.iter_mut().for_each(|bridge| self.switch.add_to(bridge));
         }
         if joined != self.ovs_snapshot {
             self.version += 1;
@@ -162,9 +142,8 @@ impl Inputs {
 
     /// Looks at what tells of no change, which costs little. Whether to look at the host again: something has changed, or it is due.
     pub(super) async fn glance(&mut self) -> bool {
-        let (odd, version) = (self.odd_flows.clone(), self.version);
-        self.look_at_flows().await;
-        if odd != self.odd_flows {
+        let version = self.version;
+        if self.look_at_switch().await {
             self.join();
         }
         let before = self.glimpsed.take();
@@ -183,7 +162,7 @@ impl Inputs {
             }
             self.ovs = Some(watch);
         }
-        self.look_at_flows().await;
+        self.look_at_switch().await;
         self.join();
         self.look(ours).await
     }

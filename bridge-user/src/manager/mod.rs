@@ -14,6 +14,7 @@ mod noting;
 mod progress;
 mod remarks;
 mod round;
+mod switch;
 mod telemetry;
 
 use std::{io::IsTerminal as _, path::Path, time::Duration};

@@ -127,7 +127,7 @@ pub struct BridgeVlans {
 }
 
 /// A Linux bridge's own settings (IFLA_BR_*).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LinuxBridge {
     /// Seconds.
     pub ageing_time: u32,
@@ -135,6 +135,8 @@ pub struct LinuxBridge {
     pub vlan_filtering: bool,
     /// vlan_protocol is 802.1ad: service tags name its VLANs.
     pub service_vlans: bool,
+    /// Its VLANs have states of their own, by spanning tree (mst_enable).
+    pub mst: bool,
     /// Any of nf_call_iptables, nf_call_ip6tables, nf_call_arptables, of this bridge or (sysctl bridge-nf-call-*) of all.
     pub nf_call: bool,
 }

@@ -62,7 +62,7 @@ impl Ovs {
     pub(crate) fn ofctl(&self, line: &str) {
         let mgmt = format!("unix:{}", path(&self.directory, "br0.mgmt"));
         let (verb, rest) = line.split_once(' ').unwrap();
-        run("ovs-ofctl", &[verb, &mgmt, rest]);
+        run("ovs-ofctl", &[&[verb, mgmt.as_str()], &rest.split_whitespace().collect::<Vec<_>>()[..]].concat());
     }
 
     /// A veth into br0.

@@ -17,6 +17,7 @@ mod hotplug;
 mod kept;
 mod libvirt;
 mod machine;
+mod mst;
 mod ovs;
 mod probe;
 mod slow_path;

@@ -60,12 +60,16 @@ fn a_linux_bridges_vlans_count_only_while_it_filters() {
 }
 
 #[test]
-fn service_vlans_make_every_port_ineligible() {
+fn service_vlans_and_spanning_trees_make_every_port_ineligible() {
     let mut host = linux(vec![link(20, "p0", LinkKind::Tap, Some(BRIDGE))]);
     let bridge = host.links[0].bridge.as_mut().unwrap();
     (bridge.vlan_filtering, bridge.service_vlans) = (true, true);
     let desired = built(&topology(&["p0"]), &host, None);
     assert!(desired.ports[&20].ineligible[0].contains("802.1ad"), "{:?}", desired.ports[&20].ineligible);
+    let bridge = host.links[0].bridge.as_mut().unwrap();
+    (bridge.mst, bridge.service_vlans) = (true, false);
+    let desired = built(&topology(&["p0"]), &host, None);
+    assert!(desired.ports[&20].ineligible[0].contains("mst_enable"), "{:?}", desired.ports[&20].ineligible);
 }
 
 #[test]

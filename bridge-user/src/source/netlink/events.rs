@@ -26,9 +26,10 @@ pub enum Change {
     Overrun,
 }
 
-/// Multicast groups. Changes of bridge ports come in `Link` as RTM_NEWLINK of family AF_BRIDGE.
-const GROUPS: [u32; 4] = [
+/// Multicast groups. Changes of bridge ports come in `Link` as RTM_NEWLINK of family AF_BRIDGE; those of one VLAN's state there, in `Brvlan` alone.
+const GROUPS: [u32; 5] = [
     MulticastGroup::Link as u32,
+    MulticastGroup::Brvlan as u32,
     MulticastGroup::Ipv4Ifaddr as u32,
     MulticastGroup::Ipv6Ifaddr as u32,
     MulticastGroup::Tc as u32,
@@ -201,8 +202,8 @@ mod tests {
         for kind in [36, 37, 44, 45] {
             assert_eq!(of_route(&message(kind, 0)), Change::LookSoon, "{kind}");
         }
-        // RTM_NEWLINK, RTM_NEWADDR, RTM_DELADDR
-        for kind in [16, 20, 21] {
+        // RTM_NEWLINK, RTM_NEWADDR, RTM_DELADDR, RTM_NEWVLAN, RTM_DELVLAN
+        for kind in [16, 20, 21, 112, 113] {
             assert_eq!(of_route(&message(kind, 0)), Change::LookAgain, "{kind}");
         }
     }

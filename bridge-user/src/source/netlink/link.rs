@@ -2,8 +2,8 @@
 
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
-    InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoPortData, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType,
-    LinkMessage, VlanProtocol,
+    BridgeBooleanOptionFlags, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoPortData, LinkAttribute, LinkFlags,
+    LinkInfo, LinkLayerType, LinkMessage, VlanProtocol,
 };
 
 use super::NetlinkError;
@@ -100,12 +100,13 @@ fn link_kind(kind: &InfoKind, ethernet: bool) -> LinkKind {
 }
 
 fn linux_bridge(settings: &[InfoBridge]) -> LinuxBridge {
-    let mut bridge = LinuxBridge { ageing_time: 0, vlan_filtering: false, service_vlans: false, nf_call: false };
+    let mut bridge = LinuxBridge::default();
     for setting in settings {
         match setting {
             // Rounded down: never older than the bridge's own entry.
             InfoBridge::AgeingTime(value) => bridge.ageing_time = value / USER_HZ,
             InfoBridge::VlanFiltering(value) => bridge.vlan_filtering = *value,
+            InfoBridge::MultiBoolOpt(value) => bridge.mst = value.value.contains(BridgeBooleanOptionFlags::MstEnable),
             InfoBridge::VlanProtocol(value) => bridge.service_vlans = *value == VlanProtocol::Ieee8021Ad,
             InfoBridge::NfCallIpTables(value)
             | InfoBridge::NfCallIp6Tables(value)
@@ -142,6 +143,8 @@ fn bridge_port(settings: &[InfoBridgePort]) -> BridgePort {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+
+    use netlink_packet_route::link::BridgeBooleanOptions;
 
     use super::*;
 
@@ -183,6 +186,13 @@ mod tests {
         let bridge = linux_bridge(&settings);
         assert_eq!((bridge.ageing_time, bridge.nf_call, bridge.vlan_filtering), (300, true, false));
         assert!(linux_bridge(&[InfoBridge::VlanProtocol(VlanProtocol::Ieee8021Ad)]).service_vlans);
+        let told = |value| {
+            linux_bridge(&[InfoBridge::MultiBoolOpt(BridgeBooleanOptions {
+                value,
+                mask: BridgeBooleanOptionFlags::all(),
+            })])
+        };
+        assert!(told(BridgeBooleanOptionFlags::MstEnable).mst && !told(BridgeBooleanOptionFlags::NoLinkLocalLearn).mst);
     }
 
     #[test]

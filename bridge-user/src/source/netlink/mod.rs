@@ -16,10 +16,10 @@ mod features;
 mod link;
 mod nftables;
 mod raw;
+mod texts;
 mod vlan;
 
 use netlink_packet_core::DecodeError;
-use netlink_packet_route::link::LinkMessage;
 use netlink_packet_route::neighbour::{NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
@@ -75,8 +75,8 @@ impl From<DecodeError> for NetlinkError {
 /// A view on one network namespace.
 pub struct Netlink {
     route: Channel<RouteNetlinkMessage>,
-    /// For what is read by hand: VLANs, and what others have put there; the second one is missing on a kernel without netfilter.
-    disciplines: Channel<Raw>,
+    /// For what is read by hand: links, addresses, VLANs, and what others have put there; the second one is missing on a kernel without netfilter.
+    by_hand: Channel<Raw>,
     netfilter: Option<Channel<Raw>>,
     features: Option<Features>,
     events: Events,
@@ -88,14 +88,14 @@ impl Netlink {
     pub fn connect() -> Result<Self, NetlinkError> {
         tokio::runtime::Handle::try_current()?;
         let route = Channel::open(netlink_sys::protocols::NETLINK_ROUTE)?;
-        let disciplines = Channel::open(netlink_sys::protocols::NETLINK_ROUTE)?;
+        let by_hand = Channel::open(netlink_sys::protocols::NETLINK_ROUTE)?;
         let netfilter = match Channel::open(netlink_sys::protocols::NETLINK_NETFILTER) {
             Err(NetlinkError::Socket(error)) if error.raw_os_error() == Some(libc::EPROTONOSUPPORT) => None,
             opened => Some(opened?),
         };
         let mut events = Events::open()?;
         let features = Features::open(&mut events)?;
-        Ok(Self { route, disciplines, netfilter, features, events })
+        Ok(Self { route, by_hand, netfilter, features, events })
     }
 
     /// One consistent look: links by ascending ifindex, addresses ascending, no address twice. Interrupted dumps are repeated (bounded), a
@@ -111,10 +111,10 @@ impl Netlink {
 
     /// `None`: links and addresses do not go together.
     async fn look(&self) -> Result<Option<HostSnapshot>, NetlinkError> {
-        let rows = self.route.dump(RouteNetlinkMessage::GetLink(LinkMessage::default())).await?;
-        let mut links = link::links(rows)?;
-        let rows = self.route.dump(RouteNetlinkMessage::GetAddress(Default::default())).await?;
-        let Some(addresses) = address::addresses(rows, &links)? else { return Ok(None) };
+        let rows = self.by_hand.dump(texts::links_request()).await?.into_iter().map(texts::link);
+        let mut links = link::links(rows.collect::<Result<_, _>>()?)?;
+        let rows = self.by_hand.dump(texts::addresses_request()).await?.into_iter().map(texts::address);
+        let Some(addresses) = address::addresses(rows.collect::<Result<_, _>>()?, &links)? else { return Ok(None) };
         if sysctl::bridges_call_netfilter() {
             links.iter_mut().filter_map(|(link, _)| link.bridge.as_mut()).for_each(|bridge| bridge.nf_call = true);
         }
@@ -125,7 +125,7 @@ impl Netlink {
             }
         }
         if links.iter().any(|(link, _)| link.bridge.is_some_and(|bridge| bridge.vlan_filtering)) {
-            let mut vlans = vlan::look(&self.disciplines).await?;
+            let mut vlans = vlan::look(&self.by_hand).await?;
             for (link, _) in links.iter_mut().filter(|(link, _)| link.bridge_port.is_some()) {
                 link.vlans = vlans.remove(&link.ifindex);
             }
@@ -135,7 +135,7 @@ impl Netlink {
     }
 
     async fn others(&self) -> Result<Others, NetlinkError> {
-        let disciplines = disciplines::look(&self.disciplines).await?;
+        let disciplines = disciplines::look(&self.by_hand).await?;
         let chains = match &self.netfilter {
             Some(netfilter) => nftables::look(netfilter).await?,
             None => Default::default(),

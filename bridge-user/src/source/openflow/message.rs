@@ -17,7 +17,7 @@ pub(super) const STATS_REPLY: u8 = 17;
 pub(super) const BARRIER_REQUEST: u8 = 18;
 pub(super) const BARRIER_REPLY: u8 = 19;
 const PACKET_OUT: u8 = 13;
-const STATS_REQUEST: u8 = 16;
+pub(super) const STATS_REQUEST: u8 = 16;
 
 /// IEEE 802.1Q, 9.6.
 const TPID: u16 = 0x8100;

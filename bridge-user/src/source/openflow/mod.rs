@@ -1,11 +1,12 @@
-//! A minimal OpenFlow 1.0 client to one bridge's management socket, for two things: keeping the bridge's FDB entries young, and asking whether its
-//! only flow is the default `NORMAL`. It installs no flow and changes no setting.
+//! A minimal OpenFlow 1.0 client to one bridge's management socket, for two things: keeping the bridge's FDB entries young, and asking what it
+//! is told to do with frames, of which OVSDB knows nothing ([`Orders`]). It installs no flow and changes no setting.
 //!
-//! Open one connection for each round of work, or keep one for questions that come often ([`FlowWatch`]): the switch's echo requests are
+//! Open one connection for each round of work, or keep one for questions that come often ([`OrderWatch`]): the switch's echo requests are
 //! answered only while a call runs. The calls are not cancel-safe; after an error or a dropped call, connect anew.
 
 mod kept;
 mod message;
+mod orders;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,12 +14,14 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
-pub use self::kept::FlowWatch;
+pub use self::kept::OrderWatch;
 pub use self::message::Refresh;
 use self::message::{
     BARRIER_REPLY, BARRIER_REQUEST, ECHO_REPLY, ECHO_REQUEST, ERROR, Flows, HEADER, HELLO, STATS_REPLY, VERSION,
     accepts_version_1, flows, flows_request, header, packet_out,
 };
+pub use self::orders::Orders;
+use self::orders::{CONFIG_REPLY, config, config_request, ports, ports_request};
 
 const ANSWER_S: u64 = 5;
 /// Packets between two barriers: their errors must fit the socket while we are writing.
@@ -86,9 +89,9 @@ impl OpenFlow {
         Ok(())
     }
 
-    /// Whether the bridge has exactly one flow: in table 0, priority 0, matching everything, `actions=NORMAL`.
-    pub async fn only_normal_flow(&mut self) -> Result<bool, OpenFlowError> {
-        within(self.count_flows()).await
+    /// What the bridge is told to do with frames.
+    pub async fn orders(&mut self) -> Result<Orders, OpenFlowError> {
+        within(self.ask_for_orders()).await
     }
 
     async fn greet(&mut self) -> Result<(), OpenFlowError> {
@@ -135,25 +138,41 @@ impl OpenFlow {
         }
     }
 
-    async fn count_flows(&mut self) -> Result<bool, OpenFlowError> {
-        let asked = self.next_xid();
-        self.stream.write_all(&flows_request(asked)).await?;
-        let (mut all, mut normal) = (0, 0);
+    /// Three questions at once: a switch that is busy is waited for once.
+    async fn ask_for_orders(&mut self) -> Result<Orders, OpenFlowError> {
+        let [first, second, third] = [self.next_xid(), self.next_xid(), self.next_xid()];
+        let questions = [flows_request(first), config_request(second), ports_request(third)];
+        self.stream.write_all(&questions.concat()).await?;
+        let (mut all, mut normal, mut orders) = (0, 0, Orders::default());
+        self.answers(first, STATS_REPLY, |reply| {
+            let Flows { all: here, normal: normal_here, more } = flows(reply)?;
+            (all, normal) = (all + here, normal + normal_here);
+            Ok(more)
+        })
+        .await?;
+        orders.only_normal = all == 1 && normal == 1;
+        self.answers(second, CONFIG_REPLY, |reply| config(reply, &mut orders).map(|()| false)).await?;
+        self.answers(third, STATS_REPLY, |reply| ports(reply, &mut orders)).await?;
+        Ok(orders)
+    }
+
+    /// Takes the answers to one question until `take` says that no more follow.
+    async fn answers(
+        &mut self,
+        asked: u32,
+        wanted: u8,
+        mut take: impl FnMut(&[u8]) -> Result<bool, OpenFlowError>,
+    ) -> Result<(), OpenFlowError> {
         loop {
             let (kind, xid, bytes) = self.receive().await?;
-            if xid != asked {
-                continue;
-            }
             match kind {
-                STATS_REPLY => {
-                    let Flows { all: here, normal: normal_here, more } = flows(&bytes)?;
-                    (all, normal) = (all + here, normal + normal_here);
-                    if !more {
-                        return Ok(all == 1 && normal == 1);
-                    }
-                }
+                _ if xid != asked => {}
                 ERROR => return Err(refusal(&bytes)),
-                _ => return Err(OpenFlowError::Garbage("an answer of another kind than the question")),
+                _ if kind != wanted => {
+                    return Err(OpenFlowError::Garbage("an answer of another kind than the question"));
+                }
+                _ if take(&bytes)? => {}
+                _ => return Ok(()),
             }
         }
     }
@@ -250,11 +269,11 @@ mod tests {
         ] {
             let outcome = against(answer.clone()).await.unwrap().refresh(&[REFRESH]).await;
             assert!(outcome.is_err(), "{answer:?}");
-            let outcome = against(answer.clone()).await.unwrap().only_normal_flow().await;
+            let outcome = against(answer.clone()).await.unwrap().orders().await;
             assert!(outcome.is_err(), "{answer:?}");
         }
         let stats = message::message(STATS_REPLY, 2, &[0; 20]);
-        assert!(matches!(against(stats).await.unwrap().only_normal_flow().await, Err(OpenFlowError::Garbage(_))));
+        assert!(matches!(against(stats).await.unwrap().orders().await, Err(OpenFlowError::Garbage(_))));
     }
 
     #[tokio::test]

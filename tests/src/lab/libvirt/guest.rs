@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Libvirt;
 use super::console::Console;
+use super::{Libvirt, agent};
 use crate::error::{Error, Result};
 use crate::lab::machine::mac_of;
 use crate::lab::{MachineSpec, Probe};
@@ -12,6 +12,9 @@ use crate::{Mac, format_mac, run};
 
 /// An emulated machine boots in three seconds where nothing else runs.
 const BOOT_LIMIT: Duration = Duration::from_secs(120);
+
+/// Where libvirt speaks with a guest's agent.
+const CHANNEL: &str = "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>";
 
 /// What a guest shall be.
 #[derive(Debug, Clone)]
@@ -21,25 +24,30 @@ pub struct GuestSpec {
     addresses: Vec<String>,
     gateway: Option<String>,
     extra: String,
+    network: Option<String>,
+    agent: bool,
 }
 
 impl GuestSpec {
     /// A guest of that name, with a MAC made from it, no address, and one interface on the lab's bridge.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self { name: name.into(), mac: mac_of(name), addresses: Vec::new(), gateway: None, extra: String::new() }
+        Self {
+            name: name.into(),
+            mac: mac_of(name),
+            addresses: Vec::new(),
+            gateway: None,
+            extra: String::new(),
+            network: None,
+            agent: false,
+        }
     }
 
     /// A guest with a machine's name, MAC, IPv4 addresses and gateway.
     #[must_use]
     pub fn like(machine: &MachineSpec) -> Self {
-        Self {
-            name: machine.name.clone(),
-            mac: machine.mac,
-            addresses: machine.addresses.clone(),
-            gateway: machine.gateway.clone(),
-            extra: String::new(),
-        }
+        let (addresses, gateway) = (machine.addresses.clone(), machine.gateway.clone());
+        Self { mac: machine.mac, addresses, gateway, ..Self::new(&machine.name) }
     }
 
     /// Chooses the MAC.
@@ -65,6 +73,18 @@ impl GuestSpec {
     #[must_use]
     pub fn interface(self, extra: &str) -> Self {
         Self { extra: extra.into(), ..self }
+    }
+
+    /// Its interface is on this network of libvirt's ([`Libvirt::define_network`]), which is on the lab's bridge.
+    #[must_use]
+    pub fn network(self, name: &str) -> Self {
+        Self { network: Some(name.into()), ..self }
+    }
+
+    /// With a channel for an agent ([`Guest::start_agent`]).
+    #[must_use]
+    pub fn agent(self) -> Self {
+        Self { agent: true, ..self }
     }
 
     /// Its name.
@@ -95,10 +115,13 @@ impl GuestSpec {
         let off = "csum='off' tso4='off' tso6='off' ecn='off' ufo='off'";
         let driver =
             if libvirt.ovs { format!("<driver><host {off} gso='off'/><guest {off}/></driver>") } else { String::new() };
+        let (kind, source) = match &self.network {
+            Some(network) => ("network", network),
+            None => ("bridge", &libvirt.bridge),
+        };
         format!(
-            "<interface type='bridge'><mac address='{}'/><source bridge='{}'/>{port}<model type='virtio'/>{driver}{}</interface>",
+            "<interface type='{kind}'><mac address='{}'/><source {kind}='{source}'/>{port}<model type='virtio'/>{driver}{}</interface>",
             format_mac(self.mac),
-            libvirt.bridge,
             self.extra
         )
     }
@@ -114,13 +137,14 @@ impl GuestSpec {
              <on_reboot>destroy</on_reboot><devices><emulator>{}</emulator>\
              <serial type='file'><source path='{}'/></serial>\
              <serial type='unix'><source mode='bind' path='{}'/></serial>\
-             <controller type='usb' model='none'/><memballoon model='none'/>{}</devices></domain>",
+             <controller type='usb' model='none'/><memballoon model='none'/>{}{}</devices></domain>",
             libvirt.kernel.image.display(),
             libvirt.initramfs().display(),
             run::find_tool("qemu-system-x86_64").unwrap_or_default().display(),
             escaped(&libvirt.dir.join(format!("{}.console", self.name)).display().to_string()),
             escaped(&libvirt.socket_of(&self.name).display().to_string()),
-            self.interface_xml(libvirt)
+            self.interface_xml(libvirt),
+            if self.agent { CHANNEL } else { "" }
         )
     }
 }
@@ -159,6 +183,11 @@ impl Guest {
         self.console
             .run(line)
             .map_err(|error| Error::Invalid(format!("{} does not answer `{line}`: {error}", self.name)))
+    }
+
+    /// Answers libvirt from now on as an agent would that says that these addresses (without length) are its `eth0`'s.
+    pub fn start_agent(&self, mac: Mac, addresses: &[&str]) -> Result<()> {
+        self.run(&agent::line(mac, addresses)).map(drop)
     }
 
     /// One echo request, answered within two seconds or not.

@@ -7,8 +7,8 @@ use std::process::Command;
 use crate::error::{Error, Result};
 use crate::run;
 
-/// virtio-net's modules below `kernel/`, in the order in which they load.
-const MODULES: [&str; 8] = [
+/// The modules for virtio-net and for an agent's channel below `kernel/`, in the order in which they load.
+const MODULES: [&str; 9] = [
     "drivers/virtio/virtio_ring.ko",
     "drivers/virtio/virtio.ko",
     "drivers/virtio/virtio_pci_legacy_dev.ko",
@@ -17,6 +17,7 @@ const MODULES: [&str; 8] = [
     "net/core/failover.ko",
     "drivers/net/net_failover.ko",
     "drivers/net/virtio_net.ko",
+    "drivers/char/virtio_console.ko",
 ];
 
 /// Addresses from the command line, then a shell on the second serial line.

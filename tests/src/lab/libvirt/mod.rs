@@ -4,9 +4,11 @@
 //! libvirtd knows its directories from when it was compiled, so it gets a mount namespace in which those are the lab's. Guests are emulated
 //! (`-accel tcg`): they need no KVM. Must not: start a service of the host's, or touch another libvirt's guests.
 
+mod agent;
 mod console;
 mod guest;
 mod initramfs;
+mod network;
 
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
