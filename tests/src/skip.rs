@@ -5,7 +5,7 @@
 
 use std::io::Write as _;
 
-use crate::lab::SlowPath;
+use crate::lab::{SlowPath, kernel};
 
 /// How such a line begins; the test's name and the reason follow, each after a colon.
 pub const MARK: &str = "SKIP: ";
@@ -18,6 +18,15 @@ pub const MARK: &str = "SKIP: ";
 pub fn without(slow_path: SlowPath) -> bool {
     let lacking = slow_path.lacking().unwrap_or_else(|error| panic!("is {} there? {error}", slow_path.name()));
     lacking.is_some_and(say)
+}
+
+/// Whether the calling test must not go on, because this kernel has no tcx (before Linux 6.6); it is then told as skipped.
+///
+/// # Panics
+/// As [`without`].
+#[must_use]
+pub fn without_tcx() -> bool {
+    kernel().unwrap_or_else(|error| panic!("which kernel? {error}")) < (6, 6) && say("the kernel has no tcx")
 }
 
 /// The calling test is skipped, and why. True, for `if`.

@@ -4,7 +4,7 @@
 use bridge_tests::{
     bpffs::Bpffs,
     fastbridge::Control,
-    lab::{Lab, MachineSpec, SlowPath},
+    lab::{Lab, MachineSpec, SlowPath, kernel},
 };
 
 const POLICY: &str = r#"
@@ -31,13 +31,6 @@ fn two(slow_path: SlowPath) -> Lab {
         .unwrap()
 }
 
-/// The running kernel's version.
-fn kernel() -> (u32, u32) {
-    let release = nix::sys::utsname::uname().unwrap().release().to_string_lossy().into_owned();
-    let mut numbers = release.split(['.', '-']).map(|number| number.parse().unwrap());
-    (numbers.next().unwrap(), numbers.next().unwrap())
-}
-
 fn forwards(slow_path: SlowPath) {
     let lab = two(slow_path);
     let pins = Bpffs::mount().unwrap();
@@ -54,7 +47,7 @@ fn forwards(slow_path: SlowPath) {
     for port in ["vnet0", "vnet1"] {
         let counted = &counters["ports"][port];
         // Before 6.3 the kernel does not tell which veth takes frames from XDP.
-        let untold = slow_path == SlowPath::OvsUserspace && kernel() < (6, 3);
+        let untold = slow_path == SlowPath::OvsUserspace && kernel().unwrap() < (6, 3);
         let counted = if untold { &counted["punt"]["no-xdp-target"] } else { &counted["forward"] };
         assert!(counted.as_u64().unwrap() >= 4, "{counters:#}");
     }

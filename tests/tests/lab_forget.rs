@@ -86,7 +86,7 @@ fn flushed(slow_path: SlowPath, flush: impl Fn(&Site)) {
 
 #[test]
 fn a_flush_of_open_vswitchs_fdb() {
-    flushed(SlowPath::OvsUserspace, |site| site.lab.flush_fdb().unwrap());
+    flushed(SlowPath::ovs(), |site| site.lab.flush_fdb().unwrap());
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_flush_of_one_port_of_a_linux_bridge() {
 /// with a comparison of one look: a few of them were gone.
 #[test]
 fn what_is_on_its_way_to_open_vswitch_is_not_forgotten() {
-    let site = site(SlowPath::OvsUserspace);
+    let site = site(SlowPath::ovs());
     let manager = site.start().unwrap();
     let [a, c, d] = ["a", "c", "d"].map(|name| site.lab.machine(name).unwrap().netns());
     let hello = |mac: Mac| Eth::new(BROADCAST, mac).payload(0x88b5, &[0; 46]);

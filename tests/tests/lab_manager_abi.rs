@@ -59,7 +59,7 @@ fn other_limits_replace_the_maps_beside_a_linux_bridge() {
 
 #[test]
 fn other_limits_replace_the_maps_beside_open_vswitch() {
-    replaces(SlowPath::OvsUserspace);
+    replaces(SlowPath::ovs());
 }
 
 /// Limits into which the policy does not fit: the old manager's policy stays, whole.

@@ -70,7 +70,7 @@ fn with_xdp() {
 
 #[test]
 fn beside_open_vswitch() {
-    takes_over(&Site::pair(SlowPath::OvsUserspace, &topology("", "")).unwrap());
+    takes_over(&Site::pair(SlowPath::ovs(), &topology("", "")).unwrap());
 }
 
 #[test]

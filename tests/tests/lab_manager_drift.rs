@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use bridge_tests::lab::SlowPath;
 use bridge_tests::site::Site;
+use bridge_tests::skip;
 use bridge_tests::steady::{Steady, introduce, topology};
 use bridge_tests::{find_tool, wait_until};
 
@@ -74,10 +75,16 @@ fn comes_back(slow_path: SlowPath, rest: &str) {
 
 #[test]
 fn beside_a_linux_bridge() {
+    if skip::without_tcx() {
+        return;
+    }
     comes_back(SlowPath::LinuxBridge, XDP);
 }
 
 #[test]
 fn beside_open_vswitch() {
-    comes_back(SlowPath::OvsUserspace, "");
+    if skip::without_tcx() {
+        return;
+    }
+    comes_back(SlowPath::ovs(), "");
 }

@@ -8,6 +8,7 @@ use bridge_tests::attached;
 use bridge_tests::foreign::{Foreign, Place};
 use bridge_tests::lab::SlowPath;
 use bridge_tests::site::Site;
+use bridge_tests::skip;
 use bridge_tests::steady::{Steady, introduce, topology};
 
 fn keeps(slow_path: SlowPath) {
@@ -57,6 +58,9 @@ fn sigterm_with_detach_leaves_nothing_and_loses_nothing() {
 
 #[test]
 fn detach_takes_only_what_is_ours() {
+    if skip::without_tcx() {
+        return;
+    }
     let site = Site::pair(SlowPath::LinuxBridge, &topology("", "")).unwrap();
     let host = site.lab.host();
     let _foreign = Foreign::attach(host, "vnet0", Place::TcxIngress).unwrap();

@@ -74,7 +74,7 @@ fn a_port_comes_and_goes_beside_a_linux_bridge() {
 
 #[test]
 fn a_port_comes_and_goes_beside_open_vswitch() {
-    comes_and_goes(SlowPath::OvsUserspace);
+    comes_and_goes(SlowPath::ovs());
 }
 
 /// A stream to a port that is deleted and created again: denied frames never arrive, and the stream is whole again after.

@@ -52,7 +52,7 @@ fn a_bad_file_changes_nothing_and_is_named() {
 /// A valid file that this host cannot have: the same.
 #[test]
 fn a_file_that_the_host_refuses_changes_nothing() {
-    let site = Site::pair(SlowPath::OvsUserspace, &topology("", "")).unwrap();
+    let site = Site::pair(SlowPath::ovs(), &topology("", "")).unwrap();
     let manager = site.start().unwrap();
     let (a, b) = site.machines().unwrap();
     introduce(a, b).unwrap();
@@ -131,7 +131,7 @@ fn a_thousand_swaps_under_traffic_beside_a_linux_bridge() {
 
 #[test]
 fn sixty_swaps_under_traffic_beside_open_vswitch() {
-    swaps(SlowPath::OvsUserspace, 60);
+    swaps(SlowPath::ovs(), 60);
 }
 
 /// A rule keeps its counter as long as its id lives; a new rule begins at zero, also in the slot of a removed one.

@@ -11,6 +11,7 @@ use bridge_tests::find_tool;
 use bridge_tests::foreign::{Foreign, Place};
 use bridge_tests::lab::{Lab, MachineSpec, SlowPath};
 use bridge_tests::site::Site;
+use bridge_tests::skip;
 use bridge_tests::steady::{Steady, introduce, topology};
 use bridge_tests::wait_until;
 use serde_json::Value;
@@ -124,9 +125,12 @@ fn yields_to_a_program(site: &Site) {
 
 #[test]
 fn the_units_privileges_are_enough() {
+    if skip::without_tcx() {
+        return;
+    }
     let xdp = "[[port]]\nmatch = \"vnet1\"\nhook = \"xdp\"\n[metrics]\nlisten = \"127.0.0.1:9417\"";
     works_under_the_unit(Site::pair(SlowPath::LinuxBridge, &topology("", xdp)).unwrap());
-    let ovs = Site::pair(SlowPath::OvsUserspace, &topology("", "")).unwrap();
+    let ovs = Site::pair(SlowPath::ovs(), &topology("", "")).unwrap();
     belongs_to_nobody(ovs.lab.ovs().unwrap().run_dir());
     works_under_the_unit(ovs);
     let old = Site::pair(SlowPath::LinuxBridge, &topology("", "")).unwrap();

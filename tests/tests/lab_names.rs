@@ -136,7 +136,7 @@ fn odd_names(slow_path: SlowPath) {
 
 #[test]
 fn odd_names_beside_open_vswitch() {
-    odd_names(SlowPath::OvsUserspace);
+    odd_names(SlowPath::ovs());
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn texts_that_are_none(slow_path: SlowPath) {
 
 #[test]
 fn texts_that_are_none_beside_open_vswitch() {
-    texts_that_are_none(SlowPath::OvsUserspace);
+    texts_that_are_none(SlowPath::ovs());
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn everything() -> String {
 /// Machines a and b on ports of br0, c on one with another kind of name, e on br1; a veth on nothing.
 fn site(text: &str) -> Site {
     let machines = [("a", "vnet0"), ("b", "vnet1"), ("c", "up0"), ("e", "vnet7")];
-    let builder = Lab::builder(SlowPath::OvsUserspace);
+    let builder = Lab::builder(SlowPath::ovs());
     let builder =
         machines.iter().fold(builder, |builder, (name, port)| Builder::machine(builder, MachineSpec::raw(name, port)));
     let lab = builder.build().unwrap();

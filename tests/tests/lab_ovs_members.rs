@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// Machines a and b on ports of their own, d and d2 behind a bond, e on another bridge behind a patch; a tunnel that leads nowhere.
 fn site() -> Site {
     let machines = [("a", "vnet0"), ("b", "vnet1"), ("d", "vnet2"), ("d2", "vnet3"), ("e", "other0")];
-    let builder = Lab::builder(SlowPath::OvsUserspace);
+    let builder = Lab::builder(SlowPath::ovs());
     let builder =
         machines.iter().fold(builder, |builder, (name, port)| Builder::machine(builder, MachineSpec::raw(name, port)));
     let lab = builder.build().unwrap();

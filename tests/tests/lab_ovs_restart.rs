@@ -18,7 +18,7 @@ const BACK: Duration = Duration::from_secs(6);
 fn site() -> Site {
     let builder = [("a", "vnet0"), ("b", "vnet1"), ("c", "vnet2")]
         .iter()
-        .fold(Lab::builder(SlowPath::OvsUserspace), |builder, (name, port)| {
+        .fold(Lab::builder(SlowPath::ovs()), |builder, (name, port)| {
             Builder::machine(builder, MachineSpec::raw(name, port))
         });
     Site::new(builder.build().unwrap(), &topology("", "")).unwrap()

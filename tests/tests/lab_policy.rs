@@ -25,8 +25,9 @@ fn installation(slow_path: SlowPath, hook: &str) -> Session {
     Session::start(reference::after(slow_path).unwrap(), &format!("{REFERENCE}\n{ports}")).unwrap()
 }
 
-const WAYS: [(SlowPath, &str); 3] =
-    [(SlowPath::LinuxBridge, "auto"), (SlowPath::LinuxBridge, "xdp"), (SlowPath::OvsUserspace, "auto")];
+fn ways() -> [(SlowPath, &'static str); 3] {
+    [(SlowPath::LinuxBridge, "auto"), (SlowPath::LinuxBridge, "xdp"), (SlowPath::ovs(), "auto")]
+}
 
 fn netns<'a>(session: &'a Session, name: &str) -> &'a Netns {
     session.lab().netns(name).unwrap()
@@ -73,7 +74,7 @@ fn ask(from: &Netns, to: &Netns, address: &str, size: usize, answer: bool) -> st
 /// Mission: the five places, from each master; with the policy in force.
 #[test]
 fn the_masters_reach_the_five_targets() {
-    for (slow_path, hook) in WAYS {
+    for (slow_path, hook) in ways() {
         let session = installation(slow_path, hook);
         assert_eq!(session.manager().ready_ports(), 8);
         for probe in reference::probe(session.lab(), &reference::MASTERS).unwrap() {
@@ -87,7 +88,7 @@ fn the_masters_reach_the_five_targets() {
 /// "internal to any" is stateful: answers come in, openers do not. Seen to fail with `flow::passes` never asked.
 #[test]
 fn the_internet_answers_but_does_not_open() {
-    for (slow_path, hook) in WAYS {
+    for (slow_path, hook) in ways() {
         let what = format!("{slow_path:?}, {hook}");
         let session = installation(slow_path, hook);
         let [master, freeipa, internet] = ["master1", "freeipa1", "internet"].map(|name| netns(&session, name));
@@ -115,7 +116,7 @@ fn the_internet_answers_but_does_not_open() {
 /// Errors about an allowed flow come back, from places that may open nothing. Seen to fail with `quoted` never asked.
 #[test]
 fn icmp_errors_about_a_flow_pass() {
-    for (slow_path, hook) in WAYS {
+    for (slow_path, hook) in ways() {
         let what = format!("{slow_path:?}, {hook}");
         let session = installation(slow_path, hook);
         let [master, internet] = ["master1", "internet"].map(|name| netns(&session, name));
@@ -150,7 +151,7 @@ fn icmp_errors_about_a_flow_pass() {
 /// `Drop::HostSpoof` taken out of `policy::judge_ip`.
 #[test]
 fn undeclared_and_forged_sources_are_dropped() {
-    for (slow_path, hook) in WAYS {
+    for (slow_path, hook) in ways() {
         let what = format!("{slow_path:?}, {hook}");
         let session = installation(slow_path, hook);
         let lab = session.lab();
@@ -178,7 +179,7 @@ fn undeclared_and_forged_sources_are_dropped() {
 /// Whole streams, every byte compared: along a switched and a routed path, and datagrams in fragments.
 #[test]
 fn bulk_and_fragments_arrive_whole() {
-    for (slow_path, hook) in WAYS {
+    for (slow_path, hook) in ways() {
         let what = format!("{slow_path:?}, {hook}");
         let session = installation(slow_path, hook);
         let [master, other, freeipa, internet] =

@@ -191,5 +191,5 @@ fn with_xdp() {
 
 #[test]
 fn beside_open_vswitch() {
-    guards(SlowPath::OvsUserspace, "auto");
+    guards(SlowPath::ovs(), "auto");
 }

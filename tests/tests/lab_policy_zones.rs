@@ -12,8 +12,9 @@ use bridge_tests::wait_until;
 
 const LIMIT: Duration = Duration::from_millis(250);
 
-const WAYS: [(SlowPath, &str); 3] =
-    [(SlowPath::LinuxBridge, "auto"), (SlowPath::LinuxBridge, "xdp"), (SlowPath::OvsUserspace, "auto")];
+fn ways() -> [(SlowPath, &'static str); 3] {
+    [(SlowPath::LinuxBridge, "auto"), (SlowPath::LinuxBridge, "xdp"), (SlowPath::ovs(), "auto")]
+}
 
 /// Three machines on one segment, each with an address of each family: internal, LAN, and in no zone.
 fn lab(slow_path: SlowPath) -> Lab {
@@ -115,7 +116,7 @@ fn pings(session: &Session, from: &str, to: &str, family: u8) -> bool {
 
 #[test]
 fn stateful_rules_in_both_families() {
-    for (slow_path, hook) in WAYS {
+    for (slow_path, hook) in ways() {
         let session = Session::start(lab(slow_path), &topology(hook, "deny", STATEFUL)).unwrap();
         for family in [4, 6] {
             let what = format!("{slow_path:?}, {hook}, IPv{family}");
@@ -150,7 +151,7 @@ fn stateful_rules_in_both_families() {
 /// The policy inverted: all is allowed but what rules deny.
 #[test]
 fn a_denying_rule_under_default_allow() {
-    for (slow_path, hook) in WAYS {
+    for (slow_path, hook) in ways() {
         let session = Session::start(lab(slow_path), &topology(hook, "allow", DENY_SSH)).unwrap();
         for family in [4, 6] {
             let what = format!("{slow_path:?}, {hook}, IPv{family}");
@@ -170,7 +171,7 @@ fn a_denying_rule_under_default_allow() {
 /// A rule taken out of the file takes its flows with it: the opener is judged again, and the replies stop.
 #[test]
 fn a_flow_dies_with_its_rule() {
-    for (slow_path, hook) in WAYS {
+    for (slow_path, hook) in ways() {
         let session = Session::start(lab(slow_path), &topology(hook, "deny", STATEFUL)).unwrap();
         assert!(pings(&session, "inner", "outer", 4), "{slow_path:?}, {hook}");
         session.rewrite(&topology(hook, "deny", "")).unwrap();

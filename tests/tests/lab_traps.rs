@@ -18,6 +18,7 @@ use bridge_tests::foreign::{Foreign, Place};
 use bridge_tests::frame::{BROADCAST, Eth, ethertype};
 use bridge_tests::lab::{Lab, MachineSpec, SlowPath};
 use bridge_tests::session::Session;
+use bridge_tests::skip;
 use bridge_tests::wait_until;
 use trap_bench::{ALLOW, Bench, INTERNAL, QUIET, topology};
 
@@ -25,7 +26,7 @@ use trap_bench::{ALLOW, Bench, INTERNAL, QUIET, topology};
 #[test]
 fn every_frame_is_delivered_once() {
     for (slow_path, hook) in
-        [(SlowPath::OvsUserspace, "auto"), (SlowPath::LinuxBridge, "auto"), (SlowPath::LinuxBridge, "xdp")]
+        [(SlowPath::ovs(), "auto"), (SlowPath::LinuxBridge, "auto"), (SlowPath::LinuxBridge, "xdp")]
     {
         let mut bench = Bench::new(slow_path, 3, &topology(hook, ALLOW));
         for number in 0..200_u32 {
@@ -45,7 +46,7 @@ fn every_frame_is_delivered_once() {
 #[test]
 fn a_frame_over_the_mtu_leaves_no_port() {
     for (slow_path, hook) in
-        [(SlowPath::LinuxBridge, "auto"), (SlowPath::LinuxBridge, "xdp"), (SlowPath::OvsUserspace, "auto")]
+        [(SlowPath::LinuxBridge, "auto"), (SlowPath::LinuxBridge, "xdp"), (SlowPath::ovs(), "auto")]
     {
         let lab = (0..2).fold(Lab::builder(slow_path), |lab, n| {
             lab.machine(MachineSpec::raw(&format!("raw{n}"), &format!("vnet{n}")).mtu(3400))
@@ -77,6 +78,9 @@ fn a_frame_over_the_mtu_leaves_no_port() {
 /// Row "`TC_ACT_OK` as pass": what we punt, a later program still judges. With `TC_ACT_OK` for `NEXT` everything gets past it.
 #[test]
 fn a_later_program_still_sees_what_is_punted() {
+    if skip::without_tcx() {
+        return;
+    }
     for (hook, place, port) in [
         ("auto", Place::TcxIngressDropping, "vnet0"),
         ("xdp", Place::TcxIngressDropping, "vnet0"),

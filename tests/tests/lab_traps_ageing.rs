@@ -108,7 +108,7 @@ fn to_the_linux_bridge() {
 #[test]
 fn to_open_vswitch() {
     // 15 s is the least it takes (vswitchd/vswitch.xml, mac-aging-time).
-    stays_known(SlowPath::OvsUserspace, Duration::from_secs(15), |lab| {
+    stays_known(SlowPath::ovs(), Duration::from_secs(15), |lab| {
         lab.ovs().unwrap().vsctl(&["set", "bridge", "br0", "other-config:mac-aging-time=15"]).unwrap();
     });
 }
@@ -117,7 +117,7 @@ fn to_open_vswitch() {
 /// let the frame out nowhere, and it teaches all the same.
 #[test]
 fn a_refresh_frame_leaves_no_port() {
-    let lab = Lab::builder(SlowPath::OvsUserspace).raw_ports(3).build().unwrap();
+    let lab = Lab::builder(SlowPath::ovs()).raw_ports(3).build().unwrap();
     let session = Session::start(lab, TOPOLOGY).unwrap();
     let mut talk = Talk::begin(&session);
     talk.round();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bridge_tests::foreign::{Foreign, Place};
 use bridge_tests::frame::{BROADCAST, Eth, Ipv4, Udp, ethertype};
 use bridge_tests::lab::SlowPath;
+use bridge_tests::skip;
 use bridge_tests::wait_until;
 use trap_bench::{Bench, INTERNAL, packet, topology};
 
@@ -57,6 +58,9 @@ fn a_tag_hides_nothing_and_stays() {
 /// Seen to fail without `hidden` in `vlan::entering`: the frame arrived untagged.
 #[test]
 fn a_tag_beside_the_frame_stays() {
+    if skip::without_tcx() {
+        return;
+    }
     let others = |bench: &mut Bench| {
         bench.send(0, &Eth::new(BROADCAST, bench.macs[0]).payload(ethertype::LOCAL_EXPERIMENTAL, b"in VLAN 5"));
         bench.drain()

@@ -32,7 +32,7 @@ struct At(usize, Option<u16>);
 
 impl Bench {
     fn new() -> Self {
-        let lab = Lab::builder(SlowPath::OvsUserspace).raw_ports(PORTS.len()).build().unwrap();
+        let lab = Lab::builder(SlowPath::ovs()).raw_ports(PORTS.len()).build().unwrap();
         for (port, columns) in PORTS.iter().enumerate() {
             let name = format!("vnet{port}");
             lab.ovs().unwrap().vsctl(&[&["set", "port", &name], *columns].concat()).unwrap();

@@ -9,6 +9,7 @@ mod yields;
 use bridge_tests::foreign::{Foreign, Place};
 use bridge_tests::lab::SlowPath;
 use bridge_tests::site::Site;
+use bridge_tests::skip;
 use bridge_tests::steady::topology;
 use yields::{Command, Feature, ends, yields};
 
@@ -58,6 +59,9 @@ fn a_linux_bridges_own_settings() {
 
 #[test]
 fn programs_filters_and_chains_of_others() {
+    if skip::without_tcx() {
+        return;
+    }
     let site = Site::pair(SlowPath::LinuxBridge, &topology("", "")).unwrap();
     let manager = site.start().unwrap();
     let (one, both) = (&["vnet1"][..], &["vnet0", "vnet1"][..]);

@@ -21,8 +21,7 @@ const QUIET: Duration = Duration::from_millis(300);
 
 /// Beside the kernel's datapath where this kernel has it; and before Linux 6.3 XDP forwards to no veth beside the other one.
 fn site() -> Site {
-    let kernel = SlowPath::OvsKernel.lacking().unwrap().is_none();
-    let slow_path = if kernel { SlowPath::OvsKernel } else { SlowPath::OvsUserspace };
+    let slow_path = SlowPath::ovs();
     Site::pair(slow_path, &topology("", "")).unwrap()
 }
 

@@ -24,7 +24,7 @@ fn ovs(
 
 #[test]
 fn what_open_vswitch_is_told() {
-    let site = Site::pair(SlowPath::OvsUserspace, &topology("", "")).unwrap();
+    let site = Site::pair(SlowPath::ovs(), &topology("", "")).unwrap();
     let manager = site.start().unwrap();
     let (one, both) = ((&["vnet0"][..], true), (&["vnet0", "vnet1"][..], true));
     let set = |table, row, what| ["ovs-vsctl", "set", table, row, what];

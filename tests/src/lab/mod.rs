@@ -28,7 +28,7 @@ pub use libvirt::{Guest, GuestSpec, Libvirt, guest_kernel};
 pub use machine::{MAC_PREFIX, Machine, MachineSpec, host_side_mac, mac_of};
 pub use ovs::Ovs;
 pub use probe::Probe;
-pub use slow_path::SlowPath;
+pub use slow_path::{SlowPath, kernel};
 pub use vlan::{PortVlan, Tagging};
 
 use std::path::PathBuf;

@@ -23,17 +23,20 @@ impl SlowPath {
     /// Those which every kernel here has, for tests that run for each.
     pub const ALL: [Self; 2] = [Self::LinuxBridge, Self::OvsUserspace];
 
-    /// Those of [`Self::ALL`] beside which this kernel gives a fast path.
+    /// Open vSwitch: with the kernel's datapath where this kernel has it, else the userspace one. For tests of what both share.
     ///
     /// # Panics
     /// When that cannot be found out.
     #[must_use]
-    pub fn here() -> Vec<Self> {
-        let fits = |slow_path: &Self| {
-            let lacking = slow_path.lacking().unwrap_or_else(|error| panic!("{}: {error}", slow_path.name()));
-            lacking.inspect(|why| eprintln!("left out: {}: {why}", slow_path.name())).is_none()
-        };
-        Self::ALL.into_iter().filter(fits).collect()
+    pub fn ovs() -> Self {
+        let lacking = Self::OvsKernel.lacking().unwrap_or_else(|error| panic!("is it there? {error}"));
+        if lacking.is_some() { Self::OvsUserspace } else { Self::OvsKernel }
+    }
+
+    /// The Linux bridge and [`Self::ovs`].
+    #[must_use]
+    pub fn here() -> [Self; 2] {
+        [Self::LinuxBridge, Self::ovs()]
     }
 
     /// In words.
@@ -78,7 +81,7 @@ impl SlowPath {
 ///
 /// # Errors
 /// It cannot be told.
-fn kernel() -> Result<(u32, u32)> {
+pub fn kernel() -> Result<(u32, u32)> {
     const RELEASE: &str = "/proc/sys/kernel/osrelease";
     let text = std::fs::read_to_string(RELEASE).map_err(|error| Error::io(RELEASE, error))?;
     let mut numbers = text.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse().ok());
