@@ -11,7 +11,7 @@ use bridge_tests::lab::SlowPath;
 use bridge_tests::site::Site;
 use bridge_tests::skip;
 use bridge_tests::steady::topology;
-use yields::{Command, Feature, ends, yields};
+use yields::{Feature, ends, yields};
 
 fn port_flag(flag: &'static str) -> [[&'static str; 7]; 2] {
     let (on, off) = if flag == "learning" { ("off", "on") } else { ("on", "off") };
