@@ -117,7 +117,7 @@ fn remove_bridge(lab: &Lab) {
 
 fn bring_back(lab: &Lab) {
     match lab.ovs() {
-        Some(ovs) => ovs.vsctl(&["add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev"]).map(drop),
+        Some(ovs) => ovs.vsctl(&["add-br", "br0", "--", "set", "bridge", "br0", ovs.datapath()]).map(drop),
         None => lab.add_linux_bridge("br0", BRIDGE_MAC),
     }
     .unwrap();

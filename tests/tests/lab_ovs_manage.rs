@@ -30,10 +30,12 @@ fn site(text: &str) -> Site {
 }
 
 fn to_other_bridge(lab: &Lab, port: &str) {
+    let ovs = lab.ovs().unwrap();
     let command = format!(
-        "del-port {port} -- --may-exist add-br br1 -- set bridge br1 datapath_type=netdev -- add-port br1 {port}"
+        "del-port {port} -- --may-exist add-br br1 -- set bridge br1 {} -- add-port br1 {port}",
+        ovs.datapath()
     );
-    lab.ovs().unwrap().vsctl(&command.split(' ').collect::<Vec<_>>()).unwrap();
+    ovs.vsctl(&command.split(' ').collect::<Vec<_>>()).unwrap();
 }
 
 /// Names in `show ports`, and interfaces with a program of ours, which must be the same ones.

@@ -20,15 +20,17 @@ fn site() -> Site {
     let builder =
         machines.iter().fold(builder, |builder, (name, port)| Builder::machine(builder, MachineSpec::raw(name, port)));
     let lab = builder.build().unwrap();
+    let ovs = lab.ovs().unwrap();
+    let other = format!("del-port other0 -- add-br br1 -- set bridge br1 {} -- add-port br1 other0", ovs.datapath());
     let commands = [
         "del-port vnet2 -- del-port vnet3 -- add-bond br0 bond0 vnet2 vnet3 bond_mode=active-backup other_config:bond-primary=vnet2",
-        "del-port other0 -- add-br br1 -- set bridge br1 datapath_type=netdev -- add-port br1 other0",
+        &other,
         "add-port br0 patch0 -- set interface patch0 type=patch options:peer=patch1",
         "add-port br1 patch1 -- set interface patch1 type=patch options:peer=patch0",
         "add-port br0 vnet9 -- set interface vnet9 type=vxlan options:remote_ip=203.0.113.1",
     ];
     for command in commands {
-        lab.ovs().unwrap().vsctl(&command.split(' ').collect::<Vec<_>>()).unwrap();
+        ovs.vsctl(&command.split(' ').collect::<Vec<_>>()).unwrap();
     }
     Site::new(lab, &topology("", "")).unwrap()
 }

@@ -157,7 +157,7 @@ fn the_bridge_is_deleted_and_made_again() {
         ovs.vsctl(&["del-br", "br0"]).unwrap();
         let gone = || site.control().show("ports").unwrap()["ports"].as_object().is_none_or(|ports| ports.is_empty());
         wait_until("nobody's ports are let go", BACK, gone).unwrap();
-        ovs.vsctl(&["add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev"]).unwrap();
+        ovs.vsctl(&["add-br", "br0", "--", "set", "bridge", "br0", ovs.datapath()]).unwrap();
         for port in ["vnet0", "vnet1", "vnet2"] {
             ovs.vsctl(&["add-port", "br0", port]).unwrap();
         }
@@ -165,7 +165,8 @@ fn the_bridge_is_deleted_and_made_again() {
     // Made again before anybody could see that it was gone: its FDB is empty all the same.
     under_traffic(&mut site, "the bridge, at once", |site| {
         let ovs = site.lab.ovs().unwrap();
-        let again = "del-br br0 -- add-br br0 -- set bridge br0 datapath_type=netdev -- add-port br0 vnet0 -- add-port br0 vnet1 -- add-port br0 vnet2";
+        let ports = "add-port br0 vnet0 -- add-port br0 vnet1 -- add-port br0 vnet2";
+        let again = format!("del-br br0 -- add-br br0 -- set bridge br0 {} -- {ports}", ovs.datapath());
         ovs.vsctl(&again.split(' ').collect::<Vec<_>>()).unwrap();
     });
     ends(site, manager);

@@ -41,10 +41,15 @@ impl Ovs {
         ovs.start_server(host)?;
         ovs.vsctl(&["--no-wait", "init"])?;
         ovs.start_vswitchd(host)?;
-        let datapath = if ovs.system { "datapath_type=system" } else { "datapath_type=netdev" };
         let mac = format!("other-config:hwaddr=\"{}\"", format_mac(BRIDGE_MAC));
-        ovs.vsctl(&["add-br", bridge, "--", "set", "bridge", bridge, datapath, &mac])?;
+        ovs.vsctl(&["add-br", bridge, "--", "set", "bridge", bridge, ovs.datapath(), &mac])?;
         Ok(ovs)
+    }
+
+    /// What a bridge of its kind is set to.
+    #[must_use]
+    pub const fn datapath(&self) -> &'static str {
+        if self.system { "datapath_type=system" } else { "datapath_type=netdev" }
     }
 
     /// Starts ovsdb-server on the database that is there.
