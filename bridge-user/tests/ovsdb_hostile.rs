@@ -6,11 +6,15 @@
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bridge_user::source::ovsdb::Ovsdb;
 
 /// What any of it may cost: three times the longest message, and as much again for one row and the bookkeeping.
 const MEMORY_KIB: u64 = 96 << 10;
+/// What may be sent of a message without end: the longest one, and what lies in the socket.
+const SENT: usize = 18 << 20;
 
 fn peak_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
@@ -25,7 +29,11 @@ fn schema() -> String {
 }
 
 /// A server that writes pieces as long as somebody listens.
-fn server(directory: &tempfile::TempDir, pieces: impl Iterator<Item = Vec<u8>> + Send + 'static) -> PathBuf {
+fn server(
+    directory: &tempfile::TempDir,
+    pieces: impl Iterator<Item = Vec<u8>> + Send + 'static,
+    sent: Arc<AtomicUsize>,
+) -> PathBuf {
     let path = directory.path().join("db.sock");
     let listener = UnixListener::bind(&path).unwrap();
     std::thread::spawn(move || {
@@ -35,6 +43,7 @@ fn server(directory: &tempfile::TempDir, pieces: impl Iterator<Item = Vec<u8>> +
             if stream.write_all(&piece).is_err() {
                 return;
             }
+            sent.fetch_add(piece.len(), Ordering::Relaxed);
         }
     });
     path
@@ -45,11 +54,17 @@ fn drain(mut stream: UnixStream) {
 }
 
 fn said(pieces: impl Iterator<Item = Vec<u8>> + Send + 'static) -> String {
+    said_after(pieces).0
+}
+
+/// What was wrong, and after how many bytes.
+fn said_after(pieces: impl Iterator<Item = Vec<u8>> + Send + 'static) -> (String, usize) {
     let directory = tempfile::tempdir().unwrap();
-    let path = server(&directory, pieces);
+    let sent = Arc::new(AtomicUsize::new(0));
+    let path = server(&directory, pieces, Arc::clone(&sent));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let connected = runtime.block_on(Ovsdb::connect(&path, "br0"));
-    connected.err().map(|error| error.to_string()).unwrap_or_default()
+    (connected.err().map(|error| error.to_string()).unwrap_or_default(), sent.load(Ordering::Relaxed))
 }
 
 /// The schema, then this.
@@ -63,7 +78,9 @@ fn memory_is_bounded_whatever_is_sent() {
     let before = peak_kib();
     let endless = |start: &str, piece: &str| {
         let (start, piece) = (start.as_bytes().to_vec(), piece.repeat(1000).into_bytes());
-        said(std::iter::once(start).chain(std::iter::repeat(piece)))
+        let (told, sent) = said_after(std::iter::once(start).chain(std::iter::repeat(piece)));
+        assert!(sent < SENT, "{told} after {sent} bytes");
+        told
     };
     for (start, piece) in
         [("{", "["), ("{\"", "x"), ("{\"a\":[", "1,"), ("{\"id\":\"get_schema\",\"result\":[", "{\"a\":"), ("{", "\n")]
@@ -81,6 +98,9 @@ fn memory_is_bounded_whatever_is_sent() {
     assert!(told.contains("more than 65536 members"), "{told}");
     let told = many(interfaces, |n| format!(",\"{n:036}\":{{\"insert\":{{\"name\":\"v{n}\"}}}}"), 1_000_000, "}");
     assert!(told.contains("16 MiB"), "{told}");
+    // As many rows as there may be, in a message that is short enough, and each of them larger in memory than in the text.
+    let told = many(interfaces, |n| format!(",\"{n:036}\":{{\"insert\":{{\"name\":\"{n:0150}\"}}}}"), 60_000, "}");
+    assert!(told.contains("16 MiB in the rows of a table"), "{told}");
     // One row of a million elements, and one as long as it may be.
     let trunks = "\"Port\":{\"p\":{\"insert\":{\"trunks\":[\"set\",[1";
     let told = many(trunks, |_| ",1".into(), 1_200_000, "]]}}}");

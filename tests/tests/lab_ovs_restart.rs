@@ -11,6 +11,7 @@ use bridge_tests::lab::{Builder, Lab, MachineSpec, SlowPath};
 use bridge_tests::site::Site;
 use bridge_tests::steady::{DENIED_TO, Steady, introduce, topology};
 use bridge_tests::{format_mac, wait_until};
+use serde_json::json;
 
 /// Two seconds are promised, and printed beside what was seen (0.1 to 0.9 s); a machine under load has shown 2.8.
 const BACK: Duration = Duration::from_secs(6);
@@ -22,6 +23,14 @@ fn site() -> Site {
             Builder::machine(builder, MachineSpec::raw(name, port))
         });
     Site::new(builder.build().unwrap(), &topology("", "")).unwrap()
+}
+
+/// Makes the bridge with its ports, in one transaction with what comes `first`.
+fn make(site: &Site, first: &str) {
+    let ovs = site.lab.ovs().unwrap();
+    let ports = "add-port br0 vnet0 -- add-port br0 vnet1 -- add-port br0 vnet2";
+    let command = format!("{first}add-br br0 -- set bridge br0 {} -- {ports}", ovs.datapath());
+    ovs.vsctl(&command.split(' ').collect::<Vec<_>>()).unwrap();
 }
 
 fn forwarded(site: &Site) -> u64 {
@@ -103,12 +112,16 @@ fn the_daemons_are_killed_and_started() {
         // Ports' numbers are not stored: ovs-vswitchd tells them when it comes back, too.
         ovs.vsctl(&["set", "bridge", "br0", "external-ids:seen=first"]).unwrap();
     });
-    // It listens to the new one.
-    let ovs = site.lab.ovs().unwrap();
-    ovs.vsctl(&["set", "port", "vnet2", "protected=true"]).unwrap();
-    let told = || site.control().show("ports").unwrap()["ports"]["vnet2"]["eligible"] == false;
-    wait_until("the new server's word is heard", BACK, told).unwrap();
-    ovs.vsctl(&["set", "port", "vnet2", "protected=false"]).unwrap();
+    // What changed while there was none is read, and then the new one listened to.
+    let (ovs, host) = site.lab.daemons().unwrap();
+    ovs.kill_server();
+    let row = json!({"op": "update", "table": "Port", "where": [["name", "==", "vnet2"]], "row": {"protected": true}});
+    ovs.transact(&json!([row])).unwrap();
+    ovs.start_server(host).unwrap();
+    let eligible = || site.control().show("ports").unwrap()["ports"]["vnet2"]["eligible"].as_bool();
+    wait_until("the new server's first word is heard", BACK, || eligible() == Some(false)).unwrap();
+    site.lab.ovs().unwrap().vsctl(&["set", "port", "vnet2", "protected=false"]).unwrap();
+    wait_until("the new server's word is heard", BACK, || eligible() == Some(true)).unwrap();
 
     under_traffic(&mut site, "ovs-vswitchd", |site| {
         let (ovs, host) = site.lab.daemons().unwrap();
@@ -120,6 +133,44 @@ fn the_daemons_are_killed_and_started() {
     });
     assert_eq!(manager.errors_in_log(), Vec::<String>::new());
     ends(site, manager);
+}
+
+/// After `change` Open vSwitch knows no station: it floods, and so must frames to b, which is silent, though it was known here.
+fn forgets(change: impl FnOnce(&mut Site)) {
+    let mut site = site();
+    let manager = site.start().unwrap();
+    wait_until("it works", Duration::from_secs(10), || works(&site)).unwrap();
+    let mut c = Tap::open(site.lab.machine("c").unwrap().netns(), "eth0").unwrap();
+    change(&mut site);
+    let (a, b) = site.machines().unwrap();
+    let stream = Steady::start(a, b).unwrap();
+    let flooded = || c.receive(Duration::from_millis(100)).unwrap().is_some_and(|frame| frame[..6] == b.mac());
+    wait_until("a frame to b is flooded", BACK, flooded).unwrap_or_else(|error| {
+        let fdb = site.lab.ovs().unwrap().appctl("fdb/show", &["br0"]).unwrap();
+        panic!("{error}: {:?}, b is {:?}, Open vSwitch has\n{fdb}", site.verdicts("vnet0").unwrap(), b.mac())
+    });
+    let arrived = stream.finish().unwrap();
+    assert!(arrived.leaked.is_empty() && arrived.doubled.is_empty(), "{arrived:?}");
+    ends(site, manager);
+}
+
+/// So fast that no look of ours need have failed.
+#[test]
+fn a_new_switch_has_forgotten_every_station() {
+    forgets(|site| {
+        let (ovs, host) = site.lab.daemons().unwrap();
+        ovs.kill_vswitchd();
+        ovs.start_vswitchd(host).unwrap();
+        ovs.vsctl(&["set", "bridge", "br0", "external-ids:seen=true"]).unwrap();
+    });
+}
+
+#[test]
+fn a_new_bridge_of_the_same_name_has_forgotten_every_station() {
+    forgets(|site| {
+        site.lab.ovs().unwrap().vsctl(&["del-br", "br0"]).unwrap();
+        make(site, "");
+    });
 }
 
 #[test]
@@ -162,12 +213,9 @@ fn the_bridge_is_deleted_and_made_again() {
             ovs.vsctl(&["add-port", "br0", port]).unwrap();
         }
     });
-    // Made again before anybody could see that it was gone: its FDB is empty all the same.
+    // In one transaction: ovs-vswitchd goes on with what it has, stations included.
     under_traffic(&mut site, "the bridge, at once", |site| {
-        let ovs = site.lab.ovs().unwrap();
-        let ports = "add-port br0 vnet0 -- add-port br0 vnet1 -- add-port br0 vnet2";
-        let again = format!("del-br br0 -- add-br br0 -- set bridge br0 {} -- {ports}", ovs.datapath());
-        ovs.vsctl(&again.split(' ').collect::<Vec<_>>()).unwrap();
+        make(site, "del-br br0 -- ");
     });
     ends(site, manager);
 }

@@ -19,7 +19,7 @@ use trap_bench::{Bench, INTERNAL, packet, topology};
 #[test]
 fn a_tag_hides_nothing_and_stays() {
     for (slow_path, hook) in
-        [(SlowPath::LinuxBridge, "auto"), (SlowPath::LinuxBridge, "xdp"), (SlowPath::OvsUserspace, "auto")]
+        [(SlowPath::LinuxBridge, "auto"), (SlowPath::LinuxBridge, "xdp"), (SlowPath::ovs(), "auto")]
     {
         let what = format!("{slow_path:?}, {hook}");
         let mut bench = Bench::new(slow_path, 2, &topology(hook, INTERNAL));

@@ -11,8 +11,8 @@ use super::*;
 use crate::{
     abi::{
         Flow, FlowKey, GuardKey, L4Data, LEARNING, PORT_ELIGIBLE, PORT_MEMBER, PORT_RUNNING, PORT_VIRTUAL,
-        PORT_XDP_TARGET, Pair, PolicyMeta, Port, RULE_ALLOW, RULE_VALID, RuleWord, Station, StationKey, Usage,
-        ZoneEntry,
+        PORT_VLAN_AWARE, PORT_XDP_TARGET, Pair, PolicyMeta, Port, RULE_ALLOW, RULE_VALID, RuleWord, Station,
+        StationKey, Usage, ZoneEntry,
     },
     decide::{Verdict, ingress, settle},
     wire::{Bytes, Tag},
@@ -32,6 +32,8 @@ struct Fake {
     seen: Cell<u64>,
     beat: Cell<u64>,
     class: Cell<u16>,
+    /// Frames of port 1 are in this VLAN, and leave through port 2 with its tag.
+    vlan: Cell<u16>,
     memo: OnceCell<(u32, Memo)>,
 }
 
@@ -45,6 +47,7 @@ impl Fake {
             seen: Cell::new(NOW),
             beat: Cell::new(NOW),
             class: Cell::new(0),
+            vlan: Cell::new(0),
             memo: OnceCell::new(),
         }
     }
@@ -89,20 +92,22 @@ impl Tables for Fake {
         false
     }
     fn port(&self, slot: u16) -> Option<Port> {
-        let flags = PORT_MEMBER | PORT_ELIGIBLE | PORT_RUNNING | PORT_VIRTUAL | PORT_XDP_TARGET;
+        let aware = if self.vlan.get() == 0 { 0 } else { PORT_VLAN_AWARE };
+        let flags = PORT_MEMBER | PORT_ELIGIBLE | PORT_RUNNING | PORT_VIRTUAL | PORT_XDP_TARGET | aware;
         Some(Port {
             ifindex: 10 + u32::from(slot),
             mtu: MTU,
             flags,
             station_limit: 9,
             flow_limit: 9,
+            pvid: if slot == 1 { self.vlan.get() } else { 0 },
             ..Port::default()
         })
     }
     fn station(&self, key: &StationKey) -> Station {
         let stations = HashMap::from([(A, 1), (B, 2)]);
         match stations.get(&key.mac) {
-            Some(&port) if key.vlan == 0 => Station { seen_ns: self.seen.get(), port, flags: 0, pad: 0 },
+            Some(&port) if key.vlan == self.vlan.get() => Station { seen_ns: self.seen.get(), port, flags: 0, pad: 0 },
             _ => Station::ABSENT,
         }
     }
@@ -264,6 +269,21 @@ fn what_will_change_soon_is_not_remembered() {
     assert!(!remembers(&|fake| fake.class.set(1)), "the next frame may have another port");
     assert!(!remembers(&|fake| fake.seen.set(NOW - 960_000_000)), "the station's time is due in 40 ms");
     assert!(!remembers(&|fake| fake.beat.set(NOW - 4_960_000_000)), "the heartbeat is stale in 40 ms");
+}
+
+/// A memo has no room for the tag.
+#[test]
+fn what_leaves_with_another_tag_is_not_remembered() {
+    let origin = frame(17, 70);
+    let frame = Bytes::new(&origin);
+    for (hook, vlan, remembered) in [(Hook::Tc, 0, true), (Hook::Tc, 10, false), (Hook::Xdp, 10, false)] {
+        let fake = Fake::new();
+        fake.vlan.set(vlan);
+        let (decision, scratch) = fake.decide(&frame, hook);
+        assert_eq!(decision.verdict, Verdict::Forward { slot: 2, ifindex: 12, retag: Retag::push(vlan) }, "{hook:?}");
+        remember(&fake, &frame, 11, hook, &decision, &scratch);
+        assert_eq!(fake.memo.get().is_some(), remembered, "{hook:?} {vlan}");
+    }
 }
 
 #[test]
