@@ -8,6 +8,7 @@ use std::time::Duration;
 use bridge_tests::fastbridge::Fastbridge;
 use bridge_tests::lab::{BRIDGE_MAC, Lab, MachineSpec, SlowPath};
 use bridge_tests::site::Site;
+use bridge_tests::skip;
 use bridge_tests::steady::{Steady, introduce, topology};
 use bridge_tests::wait_until;
 use serde_json::Value;
@@ -41,7 +42,10 @@ fn forwards(site: &Site) {
 
 #[test]
 fn a_port_that_cannot_be_served_ends_nobodys_forwarding() {
-    let mut site = Site::pair(SlowPath::ovs(), &topology("", VNET5)).unwrap();
+    if skip::without(SlowPath::OvsUserspace) {
+        return;
+    }
+    let mut site = Site::pair(SlowPath::OvsUserspace, &topology("", VNET5)).unwrap();
     let manager = site.start().unwrap();
     let generation = site.control().show("status").unwrap()["generation"].clone();
     site.lab.add_machine(MachineSpec::raw("c", "vnet5")).unwrap();
@@ -84,7 +88,10 @@ fn a_port_that_cannot_be_served_ends_nobodys_forwarding() {
 /// A Linux bridge beside one of that name in OVSDB: nobody can tell which one is meant. Nothing changes but for ports that go.
 #[test]
 fn a_bridge_of_two_kinds_changes_nothing() {
-    let mut site = Site::pair(SlowPath::ovs(), &topology("", "")).unwrap();
+    if skip::without(SlowPath::OvsUserspace) {
+        return;
+    }
+    let mut site = Site::pair(SlowPath::OvsUserspace, &topology("", "")).unwrap();
     site.lab.add_machine(MachineSpec::raw("c", "vnet2")).unwrap();
     let manager = site.start().unwrap();
     assert_eq!(manager.ready_ports(), 3);
