@@ -12,6 +12,7 @@ use bridge_tests::capture::Tap;
 use bridge_tests::frame::{Eth, Ipv4, Udp};
 use bridge_tests::lab::{Lab, MachineSpec, SlowPath};
 use bridge_tests::session::Session;
+use bridge_tests::skip;
 use bridge_tests::transfer::transfer;
 
 const MEGABYTE: usize = 1 << 20;
@@ -70,6 +71,9 @@ fn tcp_with_offloads_over_tc() {
 /// Row "OVS userspace and veth offloads": there machines compute their own checksums.
 #[test]
 fn tcp_without_offloads_beside_userspace_ovs() {
+    if skip::without(SlowPath::OvsUserspace) {
+        return;
+    }
     let session = session(SlowPath::OvsUserspace, "auto", [a(), b()]);
     carries_tcp(&session, "beside Open vSwitch");
 }
@@ -78,6 +82,9 @@ fn tcp_without_offloads_beside_userspace_ovs() {
 /// vSwitch's user space no TC program counts it again, so the punt shows.
 #[test]
 fn tunnels_and_missing_checksums_are_not_redirected_by_xdp() {
+    if skip::without(SlowPath::OvsUserspace) {
+        return;
+    }
     let lab = Lab::builder(SlowPath::OvsUserspace).raw_ports(2).build().unwrap();
     let session = Session::start(lab, &topology("auto")).unwrap();
     let [from, to] = [0, 1].map(|n| session.lab().machines()[n].mac());
@@ -128,6 +135,9 @@ fn tcp_through_vxlan_survives_xdp() {
 /// Row "veth without NAPI on the peer". Without the test for `PORT_XDP_TARGET` nothing arrives at b.
 #[test]
 fn a_peer_without_napi_is_no_target_of_xdp() {
+    if skip::without(SlowPath::OvsUserspace) {
+        return;
+    }
     for slow_path in SlowPath::here() {
         let session = session(slow_path, "xdp", [a(), b().gro(false)]);
         for target in ["10.17.4.22", "fd00::22"].repeat(3) {
