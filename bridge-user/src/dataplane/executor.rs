@@ -48,6 +48,8 @@ pub struct Executor {
     glimpsed: Option<Glimpse>,
     /// See [`Executor::tags_beside`].
     beside: BTreeSet<u32>,
+    /// [`Control::Moves`] when that was last looked at; `None`: never, or a port has gone since.
+    pub(super) beside_at: Option<u64>,
     _lock: Option<Lock>,
 }
 
@@ -100,6 +102,7 @@ impl Executor {
             found,
             glimpsed: None,
             beside: BTreeSet::new(),
+            beside_at: None,
             _lock: None,
         })
     }
@@ -217,15 +220,21 @@ impl Executor {
     }
 
     /// Interfaces through which frames came whose tag lay beside them. What XDP has learned there, before it was told, may lie in the
-    /// wrong VLAN and is forgotten, once.
+    /// wrong VLAN and is forgotten when the first is found. The programs raise [`Control::Moves`] with it: without that nothing is looked at.
     ///
     /// # Errors
     /// [`DataplaneError::Map`].
     pub fn tags_beside(&mut self) -> Result<&BTreeSet<u32>, DataplaneError> {
-        let watched = self.mirror.ports.iter().filter(|(_, port)| port.is(PORT_TAG_BESIDE));
-        let noted =
-            watched.filter(|(slot, _)| self.maps.beside.get(&u32::from(**slot), 0).is_ok_and(|noted| noted != 0));
-        let now: BTreeMap<u32, u16> = noted.map(|(slot, port)| (port.ifindex, *slot)).collect();
+        let moves = Some(self.maps.control(Control::Moves)?);
+        if self.beside_at == moves {
+            return Ok(&self.beside);
+        }
+        let mut now = BTreeMap::new();
+        for (slot, port) in self.mirror.ports.iter().filter(|(_, port)| port.is(PORT_TAG_BESIDE)) {
+            if self.maps.beside.get(&u32::from(*slot), 0).map_err(failed(maps::BESIDE))? != 0 {
+                now.insert(port.ifindex, *slot);
+            }
+        }
         let new: Vec<_> = now.iter().filter(|(ifindex, _)| !self.beside.contains(ifindex)).collect();
         for (_, slot) in &new {
             self.maps.purge_stations(**slot)?;
@@ -233,7 +242,7 @@ impl Executor {
         if !new.is_empty() {
             self.raise_epoch()?;
         }
-        self.beside = now.into_keys().collect();
+        (self.beside, self.beside_at) = (now.into_keys().collect(), moves);
         Ok(&self.beside)
     }
 

@@ -150,6 +150,7 @@ impl Executor {
         grace_period();
         self.maps.purge(slot)?;
         self.maps.beside.set(u32::from(slot), 0, 0).map_err(failed(maps::BESIDE))?;
+        self.beside_at = None;
         self.maps.zero_counters(slot)
     }
 

@@ -14,7 +14,7 @@ use crate::{
         PORT_VLAN_AWARE, PORT_XDP_TARGET, Pair, PolicyMeta, Port, RULE_ALLOW, RULE_VALID, RuleWord, Station,
         StationKey, Usage, ZoneEntry,
     },
-    decide::{Verdict, ingress, settle},
+    decide::{Learn, LearnOp, Verdict, commit, ingress, settle},
     wire::{Bytes, Tag},
 };
 
@@ -277,8 +277,7 @@ fn what_leaves_with_another_tag_is_not_remembered() {
     let origin = frame(17, 70);
     let frame = Bytes::new(&origin);
     for (hook, vlan, remembered) in [(Hook::Tc, 0, true), (Hook::Tc, 10, false), (Hook::Xdp, 10, false)] {
-        let fake = Fake::new();
-        fake.vlan.set(vlan);
+        let fake = Fake { vlan: Cell::new(vlan), ..Fake::new() };
         let (decision, scratch) = fake.decide(&frame, hook);
         assert_eq!(decision.verdict, Verdict::Forward { slot: 2, ifindex: 12, retag: Retag::push(vlan) }, "{hook:?}");
         remember(&fake, &frame, 11, hook, &decision, &scratch);
@@ -288,14 +287,13 @@ fn what_leaves_with_another_tag_is_not_remembered() {
 
 #[test]
 fn a_station_that_moves_or_is_forgotten_is_told() {
-    use crate::decide::{Learn, LearnOp, commit};
     for (op, port, raised) in
         [(LearnOp::Keep, 1, 0), (LearnOp::Update, 1, 0), (LearnOp::Update, 2, 1), (LearnOp::Forget, 1, 1)]
     {
         let fake = Fake::new();
-        let mut scratch = Scratch::default();
+        let learn = Learn { op, station: Station { seen_ns: NOW, port, flags: 0, pad: 0 } };
+        let mut scratch = Scratch { learn, ..Scratch::default() };
         scratch.packet.source.mac = A;
-        scratch.learn = Learn { op, station: Station { seen_ns: NOW, port, flags: 0, pad: 0 } };
         commit(&fake, &scratch).unwrap();
         assert_eq!(fake.moves.get(), raised, "{op:?} {port}");
     }

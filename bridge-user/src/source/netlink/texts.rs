@@ -83,13 +83,8 @@ mod tests {
     use netlink_packet_route::link::{LinkAttribute, Prop};
     use proptest::prelude::*;
 
+    use super::super::raw::attribute;
     use super::*;
-
-    fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-        let mut bytes = [&(4 + value.len() as u16).to_ne_bytes()[..], &kind.to_ne_bytes(), value].concat();
-        bytes.resize(bytes.len().next_multiple_of(4), 0);
-        bytes
-    }
 
     /// RTM_NEWLINK
     fn read(attributes: &[Vec<u8>]) -> Vec<LinkAttribute> {

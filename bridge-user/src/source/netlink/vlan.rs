@@ -90,13 +90,8 @@ fn vlans(entries: &[Entry]) -> BridgeVlans {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use super::super::raw::attribute;
     use super::*;
-
-    fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-        let mut bytes = [&(4 + value.len() as u16).to_ne_bytes()[..], &kind.to_ne_bytes(), value].concat();
-        bytes.resize(bytes.len().next_multiple_of(4), 0);
-        bytes
-    }
 
     fn info(flags: u16, vid: u16) -> Vec<u8> {
         attribute(ENTRY_INFO, &[flags.to_ne_bytes(), vid.to_ne_bytes()].concat())

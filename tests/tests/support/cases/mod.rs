@@ -1,5 +1,6 @@
 //! The golden cases, by chapter of the design.
 
+mod beside;
 mod egress;
 mod flows;
 mod forward;
@@ -30,7 +31,7 @@ pub fn all() -> Vec<Case> {
         ("egress", egress::cases()),
         ("xdp", xdp::cases()),
         ("vlan", vlan::cases()),
-        ("vlan", vlan::beside()),
+        ("beside", beside::cases()),
     ];
     let named = |(chapter, cases): (&'static str, Vec<Case>)| {
         cases.into_iter().map(move |case| Case { name: format!("{chapter}: {}", case.name), ..case })

@@ -1,24 +1,24 @@
 //! VLANs, both hooks: which VLAN a frame is in, who carries it, with which tag it leaves.
 
 use bridge_common::abi::{
-    Drop, NO_PVID, PORT_PVID_TAGGED, PORT_SERVICE_TAGS, PORT_TAG_BESIDE, PORT_VLAN_ACCESS, PORT_VLAN_AWARE,
-    PORT_VLAN_LISTED, Punt, VlanSet,
+    Drop, NO_PVID, PORT_PVID_TAGGED, PORT_SERVICE_TAGS, PORT_VLAN_ACCESS, PORT_VLAN_AWARE, PORT_VLAN_LISTED, Punt,
+    VlanSet,
 };
-use bridge_common::decide::{NO_RULE, Retag};
+use bridge_common::decide::Retag;
 use bridge_tests::Mac;
 use bridge_tests::frame::{Arp, BROADCAST, Eth, Ipv4, Udp, ethertype};
 use bridge_tests::model::Setup;
 
 use super::{a_to_b, udp4};
 use crate::support::case::{Case, Want, enters, leaves};
-use crate::support::effects::Effect::{Beside, Forgot, LearnedIn, Moved, Used};
+use crate::support::effects::Effect::{Forgot, LearnedIn, Moved, Used};
 use crate::support::world::*;
 
 const OVS: u32 = PORT_VLAN_AWARE | PORT_SERVICE_TAGS;
-const VLAN: Want = Want::Punt(Punt::Vlan);
+pub(super) const VLAN: Want = Want::Punt(Punt::Vlan);
 const UNKNOWN: Want = Want::Punt(Punt::UnknownDestination);
 
-fn set(w: &mut Setup, slot: u16, flags: u32, pvid: u16) {
+pub(super) fn set(w: &mut Setup, slot: u16, flags: u32, pvid: u16) {
     let port = w.ports.get_mut(&slot).unwrap();
     port.flags |= flags;
     port.pvid = pvid;
@@ -26,7 +26,7 @@ fn set(w: &mut Setup, slot: u16, flags: u32, pvid: u16) {
 
 /// Beside Open vSwitch: A on an access port of VLAN 10, B behind a trunk of all, the uplink a trunk of 10 and 20, PM native-untagged
 /// and PN native-tagged in 10; everybody was seen in VLAN 10, B in 20 and 0 too.
-fn vlans(w: &mut Setup) {
+pub(super) fn vlans(w: &mut Setup) {
     w.ports
         .keys()
         .copied()
@@ -52,11 +52,11 @@ fn datagram(eth: Eth) -> Vec<u8> {
     eth.ipv4(&Ipv4::new(IP_A, IP_B).carry(&Udp::new(1000, 2000, b"payload")))
 }
 
-fn tagged(to: Mac, from: Mac, tci: u16) -> Vec<u8> {
+pub(super) fn tagged(to: Mac, from: Mac, tci: u16) -> Vec<u8> {
     datagram(Eth::new(to, from).tag(ethertype::VLAN, tci))
 }
 
-fn plain(to: Mac, from: Mac) -> Vec<u8> {
+pub(super) fn plain(to: Mac, from: Mac) -> Vec<u8> {
     datagram(Eth::new(to, from))
 }
 
@@ -232,70 +232,5 @@ fn at_egress() -> Vec<Case> {
             .with(resent),
         leaves("the host's own MAC too, in whatever VLAN", PA, 0, plain(A, HOST), Want::Pass).with(vlans).with(resent),
         rule(leaves("a stranger's did not", PA, 0, plain(A, STRANGER), Want::Pass)).with(resent),
-    ]
-}
-
-/// Tags that lie beside the frame, where XDP does not see them: a veth's other end keeps them there, and a card puts them there.
-pub fn beside() -> Vec<Case> {
-    let beside = |w: &mut Setup| {
-        vlans(w);
-        set(w, 2, PORT_TAG_BESIDE, 0);
-        set(w, 10, PORT_TAG_BESIDE, 0);
-        w.add_station_in(0, mac(8), 8, 0, w.now_ns);
-        set(w, 8, 0, 0);
-        w.add_station_in(0, mac(10), 10, 0, w.now_ns);
-    };
-    let noted = move |w: &mut Setup| {
-        beside(w);
-        w.beside = [2, 10].into();
-    };
-    let on = |name: &str, ifindex, frame, want| enters(name, ifindex, frame, want).under(INSIDE);
-    vec![
-        on("what looks untagged is untagged so far", PB, plain(mac(8), B), Want::Forward(PM)).with(beside),
-        on(
-            "a tag in the frame is told to those behind",
-            PB,
-            tagged(A, mac(0x77), 0x300a),
-            Want::Punt(Punt::UnknownSource),
-        )
-        .with(beside)
-        .changing([LearnedIn(10, mac(0x77), 2), Used(2, 1, 0)])
-        .saying_tag(),
-        on("a tag in a frame that is forwarded is told to nobody", PB, tagged(A, B, 10), Want::Forward(PA))
-            .with(beside)
-            .retagged(Retag::POP),
-        on("a tag beside the frame is noted", PB, plain(A, B), Want::Forward(PA))
-            .with(beside)
-            .metadata_tag(10)
-            .retagged(Retag::POP)
-            .changing([Beside(2)]),
-        on("also of a frame that is dropped", PB, plain(A, mac(4)), Want::Drop(Drop::StationElsewhere))
-            .under(NO_RULE)
-            .with(beside)
-            .metadata_tag(10)
-            .changing([Beside(2)]),
-        on("and no more once it is", PB, plain(A, B), Want::Forward(PA))
-            .with(noted)
-            .metadata_tag(10)
-            .retagged(Retag::POP),
-        on("then XDP does not know what looks untagged", PB, plain(mac(8), B), Want::Forward(PM))
-            .with(noted)
-            .at_xdp(VLAN),
-        on("XDP leaves it to TC behind it", PT, plain(mac(8), mac(10)), Want::Forward(PM))
-            .with(noted)
-            .at_xdp(Want::ToTc),
-        on("a tag that XDP sees is clear", PB, tagged(A, B, 10), Want::Forward(PA)).with(noted).retagged(Retag::POP),
-        on("a Linux bridge that minds no tags keeps them", PB, plain(A, B), Want::Forward(PA))
-            .with(|w| {
-                set(w, 2, PORT_TAG_BESIDE, 0);
-                w.beside = [2].into();
-            })
-            .at_xdp(VLAN),
-        on("where no tag can lie beside the frame none is looked for", PB, plain(mac(8), B), Want::Forward(PM)).with(
-            |w| {
-                noted(w);
-                w.ports.get_mut(&2).unwrap().flags &= !PORT_TAG_BESIDE;
-            },
-        ),
     ]
 }
