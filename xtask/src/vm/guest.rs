@@ -15,15 +15,19 @@ use super::kernel::Kernel;
 use crate::process::root;
 
 /// What every command finds: modules loaded, and a root that is this machine's files, read-only, behind a cache: virtme-ng mounts them
-/// without one, and then each start of a program reads it anew, ten times slower. With places to write to, bpffs and the loopback.
+/// without one, and then each start of a program reads it anew, ten times slower. With places to write to, bpffs and the loopback. The checkout is
+/// seen even if it lies in one of those places.
 const PREPARE: &str = r#"
-mount --bind "$VM_MODULES" /lib/modules
-modprobe -a veth bridge tun openvswitch cls_bpf sch_ingress
 mount -t tmpfs tmpfs /run
-mkdir "$VM_ROOT"
+mkdir "$VM_ROOT" /run/checkout
 mount -t 9p -o ro,trans=virtio,version=9p2000.L,msize=512000,cache=loose cached "$VM_ROOT" || exit 1
+mount --bind "$VM_ROOT$VM_MODULES" /lib/modules
+modprobe -a veth bridge tun openvswitch cls_bpf sch_ingress
+mount --bind "$VM_ROOT$VM_CHECKOUT" /run/checkout
 for dir in run tmp; do mount -t tmpfs tmpfs "$VM_ROOT/$dir"; done
-for dir in /proc /sys /dev "$VM_OUT"; do mount --rbind "$dir" "$VM_ROOT$dir"; done
+mkdir -p "$VM_ROOT$VM_CHECKOUT"
+mount --bind /run/checkout "$VM_ROOT$VM_CHECKOUT" || exit 1
+for dir in /proc /sys /dev "$VM_OUT"; do mount --rbind "$dir" "$VM_ROOT$dir" || exit 1; done
 mount -t bpf bpf "$VM_ROOT/sys/fs/bpf"
 ip link set lo up
 "#;
@@ -70,10 +74,11 @@ impl Guest {
         let inner = dir.path().join("command");
         fs::write(&inner, format!("cd '{}'\n{line}\n", root().display()))?;
         let text = format!(
-            "export VM_MODULES='{}' VM_OUT='{}' VM_ROOT={ROOT}\n({PREPARE}) >'{out}' 2>&1 || exit 1\n\
+            "export VM_MODULES='{}' VM_OUT='{}' VM_CHECKOUT='{}' VM_ROOT={ROOT}\n({PREPARE}) >'{out}' 2>&1 || exit 1\n\
              chroot {ROOT} bash '{}' >'{out}' 2>&1 </dev/null\necho $? >'{}'\n",
             modules.display(),
             dir.path().display(),
+            root().display(),
             inner.display(),
             status.display(),
             out = out.display(),
