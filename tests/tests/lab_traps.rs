@@ -13,13 +13,17 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use bridge_tests::bpffs::Bpffs;
+use bridge_tests::capture::{Tap, inject};
 use bridge_tests::fastbridge::Control;
 use bridge_tests::foreign::{Foreign, Place};
 use bridge_tests::frame::{BROADCAST, Eth, ethertype};
 use bridge_tests::lab::{Lab, MachineSpec, SlowPath};
 use bridge_tests::session::Session;
+use bridge_tests::site::Site;
 use bridge_tests::skip;
+use bridge_tests::steady;
 use bridge_tests::wait_until;
+use nix::sys::signal::Signal;
 use trap_bench::{ALLOW, Bench, INTERNAL, QUIET, topology};
 
 /// Row "TC ingress beside the userspace datapath": with TC ingress there (`Hook::resolve` giving TC) every frame comes twice.
@@ -40,6 +44,30 @@ fn every_frame_is_delivered_once() {
         assert_eq!((drained[0].len(), drained[2].len()), (0, 0), "{slow_path:?}, {hook}");
         assert!(bench.session.counters().unwrap().forward("vnet0") >= 198);
     }
+}
+
+/// Open vSwitch's userspace datapath hands a port up to 32 frames with one sendmmsg(2), and gives up those behind the first that the kernel
+/// reports as dropped (lib/netdev-linux.c, netdev_linux_sock_batch_send). With `TC_ACT_SHOT` in `fastbridge_out` one of ten arrived.
+#[test]
+fn a_denied_frame_takes_no_other_with_it() {
+    let lab = Lab::builder(SlowPath::ovs()).machine(MachineSpec::raw("a", "vnet0"));
+    let lab = lab.machine(MachineSpec::raw("d", "other0")).build().unwrap();
+    let site = Site::new(lab, &steady::topology("", "")).unwrap();
+    let manager = site.start().unwrap();
+    let [a, d] = ["a", "d"].map(|name| site.lab.machine(name).unwrap());
+    steady::introduce(a, d).unwrap();
+    site.lab.settle().unwrap();
+    let mut tap = Tap::open(a.netns(), "eth0").unwrap();
+    let of = |allowed| (0..10).map(|number| steady::frame(d.mac(), a.mac(), allowed, number)).collect::<Vec<_>>();
+    let (allowed, denied) = (of(true), of(false));
+    let all: Vec<&[u8]> = allowed.iter().zip(&denied).flat_map(|(yes, no)| [&yes[..], &no[..]]).collect();
+    let ovs = site.lab.ovs().unwrap();
+    // So that it finds all of them at once, as a busy one does.
+    ovs.signal_vswitchd(Signal::SIGSTOP).unwrap();
+    inject(d.netns(), "eth0", &all).unwrap();
+    ovs.signal_vswitchd(Signal::SIGCONT).unwrap();
+    assert_eq!(tap.drain(QUIET).unwrap(), allowed);
+    assert_eq!(manager.errors_in_log(), Vec::<String>::new());
 }
 
 /// Row "TC redirect has no MTU check" (and XDP's): without `OverMtu` in `forward::obstacle` the frame arrives.

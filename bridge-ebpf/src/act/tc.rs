@@ -1,4 +1,5 @@
-//! Forwarding from a TC program: the tag travels as metadata, which the kernel puts into the frame where a device wants it so.
+//! Forwarding from a TC program: the tag travels as metadata, which the kernel puts into the frame where a device wants it so. And dropping
+//! what leaves.
 
 use aya_ebpf::{
     EbpfContext as _,
@@ -26,4 +27,13 @@ pub fn forward(ctx: &TcContext, ifindex: u32, retag: Retag) -> Result<i32, ()> {
     }
     // SAFETY: no preconditions; an interface that is gone drops the frame.
     Ok(unsafe { bpf_redirect(ifindex, 0) as i32 })
+}
+
+/// Ends a frame that leaves, and says nothing to who sends it: the program's return code. `TC_ACT_SHOT` would (net/core/dev.c,
+/// sch_handle_egress gives `NET_XMIT_DROP`, and net/packet/af_packet.c makes `ENOBUFS` of it), and Open vSwitch's userspace datapath then gives up all
+/// further frames of its batch, ours to judge or not; of `TC_ACT_STOLEN` tcx knows nothing.
+#[inline(always)]
+pub fn discard() -> i32 {
+    // SAFETY: no preconditions; no interface has this index, so that the frame is freed.
+    unsafe { bpf_redirect(0, 0) as i32 }
 }

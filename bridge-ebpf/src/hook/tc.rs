@@ -15,7 +15,7 @@ use bridge_common::{
 
 use crate::{
     account::account,
-    act::tc::forward,
+    act::tc::{discard, forward},
     maps::{Space, scratch},
     packet::SkbFrame,
     tables::Maps,
@@ -71,13 +71,13 @@ pub fn fastbridge_out(ctx: TcContext) -> i32 {
     if judged_at_ingress(&Maps, from) {
         return NEXT;
     }
-    let Some(scratch) = scratch(Space::Egress) else { return TC_ACT_SHOT };
+    let Some(scratch) = scratch(Space::Egress) else { return discard() };
     let frame = SkbFrame::new(&ctx);
     let decision = egress(&Maps, &frame, ifindex, from, scratch);
     let Some(outcome) = settle_egress(&Maps, &decision, scratch) else { return NEXT };
     account(&ctx, decision.slot, outcome, decision.rule, decision.len);
     match outcome {
-        Counted::EgressDrop(_) => TC_ACT_SHOT,
+        Counted::EgressDrop(_) => discard(),
         _ => NEXT,
     }
 }

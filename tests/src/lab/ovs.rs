@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::daemon::Daemon;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
+use super::daemon::Daemon;
 use super::{BRIDGE_MAC, SlowPath};
 use crate::error::{Error, Result};
 use crate::netns::Netns;
@@ -80,6 +82,13 @@ impl Ovs {
         self.vswitchd = None;
     }
 
+    /// Any signal to ovs-vswitchd, such as SIGSTOP for one that has much to do.
+    pub fn signal_vswitchd(&self, signal: Signal) -> Result<()> {
+        let daemon = self.vswitchd.as_ref().ok_or_else(not_running)?;
+        let pid = i32::try_from(daemon.0.id()).map_err(|_| Error::Invalid("ovs-vswitchd's pid does not fit".into()))?;
+        kill(Pid::from_raw(pid), signal).map_err(|e| Error::io(format!("cannot send {signal} to ovs-vswitchd"), e))
+    }
+
     /// Changes the database while no ovsdb-server runs: operations as RFC 7047, 5.2, has them. Nobody gets an event.
     pub fn transact(&self, operations: &Value) -> Result<()> {
         let mut all = vec![Value::from("Open_vSwitch")];
@@ -102,7 +111,7 @@ impl Ovs {
 
     /// What `ovs-appctl` does against this ovs-vswitchd; what that would print. Without a process: a differential run asks at each barrier.
     pub fn appctl(&self, method: &str, args: &[&str]) -> Result<String> {
-        let daemon = self.vswitchd.as_ref().ok_or_else(|| Error::Invalid("ovs-vswitchd does not run".into()))?;
+        let daemon = self.vswitchd.as_ref().ok_or_else(not_running)?;
         unixctl(&control_socket(&self.run_dir, daemon), method, args)
     }
 
@@ -163,6 +172,10 @@ impl Ovs {
     fn file(&self, name: &str) -> String {
         self.run_dir.join(name).display().to_string()
     }
+}
+
+fn not_running() -> Error {
+    Error::Invalid("ovs-vswitchd does not run".into())
 }
 
 /// Where ovs-vswitchd listens by default, named after its process.

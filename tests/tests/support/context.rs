@@ -35,7 +35,8 @@ pub fn action(program: Program, code: u32) -> Action {
     const TC_ACT_SHOT: u32 = 2;
     const TC_ACT_REDIRECT: u32 = 7;
     match (program, code) {
-        (Program::Xdp, XDP_DROP) | (Program::In | Program::Out, TC_ACT_SHOT) => Action::Drop,
+        // What leaves is dropped by way of an interface that is none.
+        (Program::Xdp, XDP_DROP) | (Program::In, TC_ACT_SHOT) | (Program::Out, TC_ACT_REDIRECT) => Action::Drop,
         (Program::Xdp, XDP_PASS) | (Program::In | Program::Out, NEXT) => Action::Pass,
         (Program::Xdp, XDP_REDIRECT) | (Program::In, TC_ACT_REDIRECT) => Action::Redirect(0),
         _ => panic!("{program:?} returned {code}, which means nothing of ours"),
