@@ -2,8 +2,10 @@
 
 use bridge_tests::{
     Mac,
-    frame::{Eth, Ipv4, Udp},
+    frame::{Eth, Icmp, Ipv4, Udp},
 };
+
+use crate::topology::Rules;
 
 /// Ethernet's "64 bytes" include the FCS, which no virtual device carries; ours are counted without it.
 const FRAME_LEN: usize = 64;
@@ -16,6 +18,20 @@ pub(crate) const TO: [u8; 4] = [10, 17, 4, 22];
 pub(crate) fn udp(source: Mac, destination: Mac, from: [u8; 4], to: [u8; 4]) -> Vec<u8> {
     let payload = [0x5a; FRAME_LEN - 14 - 20 - 8];
     Eth::new(destination, source).ipv4(&Ipv4::new(from, to).carry(&Udp::new(4000, 5000, &payload)))
+}
+
+/// An ICMP echo request of 64 bytes between two stations of a policy.
+pub(crate) fn echo(source: Mac, destination: Mac, rules: Rules) -> Vec<u8> {
+    let [from, to] = rules.stations();
+    let payload = [0x5a; FRAME_LEN - 14 - 20 - 8];
+    Eth::new(destination, source).ipv4(&Ipv4::new(from, to).carry(&Icmp::echo(1, 1, &payload)))
+}
+
+/// A frame with a tag of 802.1Q in front, if there is to be one.
+pub(crate) fn tagged(frame: Vec<u8>, vlan: Option<u16>) -> Vec<u8> {
+    let Some(vid) = vlan else { return frame };
+    let (macs, rest) = frame.split_at(12);
+    [macs, &[0x81, 0x00], &vid.to_be_bytes(), rest].concat()
 }
 
 /// In which the frames of a generator differ.

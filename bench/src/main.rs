@@ -4,9 +4,11 @@
 //! Must not: know the product by anything but its command line, touch the initial network namespace, or leave anything.
 
 mod bulk;
+mod calls;
 mod control;
 mod frames;
 mod host;
+mod policy;
 mod programs;
 mod progress;
 mod rate;
@@ -35,7 +37,7 @@ struct Options {
     /// Write the table as a Markdown page there too.
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
-    /// Only these parts: rate, ovs, bulk, control, scale.
+    /// Only these parts: rate, ovs, userspace, drops, policies, sizes, cost, bulk, control, scale.
     #[arg(long, value_delimiter = ',', value_enum)]
     only: Vec<Part>,
 }
@@ -47,6 +49,16 @@ enum Part {
     Rate,
     /// Packets per second beside Open vSwitch's kernel datapath.
     Ovs,
+    /// Packets per second beside Open vSwitch's userspace datapath.
+    Userspace,
+    /// Denied packets per second.
+    Drops,
+    /// Packets per second under other policies.
+    Policies,
+    /// Packets per second with many stations, prefixes and ports.
+    Sizes,
+    /// Nanoseconds of a call of each program.
+    Cost,
     /// One TCP stream.
     Bulk,
     /// Attaching, swapping, memory.
@@ -76,6 +88,26 @@ fn run(options: &Options) -> Result<()> {
     if wanted(Part::Ovs) {
         let ended = rate::measure_beside_ovs(options.quick, &progress, &mut report.rows);
         report.part("packets per second beside Open vSwitch", ended);
+    }
+    if wanted(Part::Userspace) {
+        let ended = rate::userspace::measure(options.quick, &progress, &mut report.rows);
+        report.part("packets per second beside Open vSwitch's userspace datapath", ended);
+    }
+    if wanted(Part::Drops) {
+        let ended = rate::drops::measure(options.quick, &progress, &mut report.rows);
+        report.part("cost of a drop", ended);
+    }
+    if wanted(Part::Policies) {
+        let ended = rate::policies::measure(options.quick, &progress, &mut report.rows);
+        report.part("other policies", ended);
+    }
+    if wanted(Part::Sizes) {
+        let ended = rate::sizes::measure(options.quick, &progress, &mut report.rows);
+        report.part("packets per second with many stations, prefixes and ports", ended);
+    }
+    if wanted(Part::Cost) {
+        let ended = rate::cost::measure(options.quick, &progress, &mut report.rows);
+        report.part("program cost", ended);
     }
     if wanted(Part::Bulk) {
         let ended = bulk::measure(options.quick, &progress, &mut report.rows);

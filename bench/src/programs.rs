@@ -68,7 +68,7 @@ pub(crate) struct Generator {
 }
 
 impl Generator {
-    /// For the machine in `netns`. Numbers in `variety` must be powers of two.
+    /// For the machine in `netns`.
     pub(crate) fn new(netns: &Netns, frame: Vec<u8>, variety: Variety) -> Result<Self> {
         let target = index(netns, "eth0")?;
         let ebpf = netns.enter(|| redirecting(load_varying(target, &frame, variety)?, target, "generate"))??;
@@ -126,10 +126,20 @@ fn attach_xdp(ebpf: &mut Ebpf, name: &str, on: u32) -> Result<()> {
     Ok(())
 }
 
-/// A redirect without a look at the frame.
+/// A redirect, or a drop, without a look at the frame.
 pub(crate) struct Bare(#[allow(dead_code)] Ebpf); // held, never read
 
 impl Bare {
+    /// A drop without a look at the frame, in XDP at the host's port `from`.
+    pub(crate) fn drop(host: &Netns, from: &str) -> Result<Self> {
+        let from = index(host, from)?;
+        host.enter(|| {
+            let mut ebpf = load(0)?;
+            attach_xdp(&mut ebpf, "bare_drop", from)?;
+            Ok(Self(ebpf))
+        })?
+    }
+
     /// In XDP, from the host's port `from` to its port `to`.
     pub(crate) fn xdp(host: &Netns, from: &str, to: &str) -> Result<Self> {
         let (from, to) = (index(host, from)?, index(host, to)?);

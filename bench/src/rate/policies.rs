@@ -1,0 +1,108 @@
+//! Other policies than the reference one: many prefixes, rules with ports, from an access port to a trunk. Each has labs of its own, and is
+//! compared with the bare redirects of one more.
+
+use anyhow::Result;
+use bridge_tests::{find_tool, lab::SlowPath};
+
+use super::{
+    contest::{Contest, Lane},
+    frames,
+    kind::Kind,
+    load::Load,
+    site::{Plan, Site},
+};
+use crate::{
+    progress::Progress,
+    report::{Bound, Row},
+    topology::Rules,
+};
+
+const HOOKS: [(Kind, Kind, f64); 2] = [(Kind::Xdp, Kind::BareXdp, 0.92), (Kind::Tc, Kind::BareTc, 0.97)];
+const LOADS: [Load; 2] = [Load::OneFlow, Load::Stations(4096)];
+const POLICIES: [Rules; 2] = [Rules::Prefixes(10_000), Rules::Ports];
+const VID: u16 = 10;
+const VLAN: &str = "reference policy, VLAN access to trunk";
+/// Numbers of sites; those of the policies are these and their own.
+const BARE: usize = 0;
+const WITH_VLAN: usize = 1;
+const POLICY: usize = 10;
+const NFTABLES: usize = 20;
+
+/// Measures, and adds the rows.
+pub(crate) fn measure(quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> Result<()> {
+    let rounds = if quick { 3 } else { 11 };
+    progress.part("other policies: building the labs", 0);
+    let mut contest = Contest::new();
+    contest.add(BARE, Site::build(&Plan::new(&HOOKS.map(|(_, bare, _)| bare), &LOADS))?);
+    for (n, rules) in POLICIES.into_iter().enumerate() {
+        contest.add(POLICY + n, Site::build(&Plan::new(&HOOKS.map(|(hook, ..)| hook), &LOADS).rules(rules))?);
+        contest.add_nftables(NFTABLES + n, &Plan::new(&[Kind::Nftables], &LOADS).rules(rules))?;
+    }
+    add_vlan_site(&mut contest)?;
+    for load in LOADS {
+        enter(&mut contest, load, quick);
+    }
+    progress.part("other policies", contest.turns(rounds));
+    contest.run(rounds, progress)?;
+    contest.tell(rows);
+    for load in LOADS {
+        compare(&contest, load, rows);
+    }
+    contest.complete()
+}
+
+/// Not every kernel's bridge knows VLANs; then beside Open vSwitch, whose userspace datapath lets only XDP forward.
+fn add_vlan_site(contest: &mut Contest) -> Result<()> {
+    let plan = |slow_path, kinds| Plan { slow_path, vlan: Some(VID), ..Plan::new(kinds, &LOADS) };
+    let why = match SlowPath::LinuxVlanBridge.lacking()? {
+        None => {
+            contest
+                .add(WITH_VLAN, Site::build(&plan(SlowPath::LinuxVlanBridge, &[Kind::Xdp, Kind::Tc, Kind::Bridge]))?);
+            return Ok(());
+        }
+        Some(why) => why,
+    };
+    for kind in [Kind::Tc, Kind::Bridge] {
+        contest.absent(WITH_VLAN, kind, why);
+    }
+    match find_tool("ovs-vswitchd") {
+        Ok(_) => contest.add(WITH_VLAN, Site::build(&plan(SlowPath::OvsUserspace, &[Kind::Xdp]))?),
+        Err(missing) => contest.absent(WITH_VLAN, Kind::Xdp, &missing.to_string()),
+    }
+    Ok(())
+}
+
+fn enter(contest: &mut Contest, load: Load, quick: bool) {
+    let mut enter = |site, kind: Kind, policy: &str| {
+        contest.enter(Lane { site, kind, load }, &kind.name(policy), frames(kind, quick));
+    };
+    for (hook, bare, _) in HOOKS {
+        enter(BARE, bare, "");
+        for (n, rules) in POLICIES.into_iter().enumerate() {
+            enter(POLICY + n, hook, &rules.name());
+        }
+        enter(WITH_VLAN, hook, VLAN);
+    }
+    for (n, rules) in POLICIES.into_iter().enumerate() {
+        enter(NFTABLES + n, Kind::Nftables, &rules.name());
+    }
+    enter(WITH_VLAN, Kind::Bridge, "");
+}
+
+fn compare(contest: &Contest, load: Load, rows: &mut Vec<Row>) {
+    let ratio = |policy: &str, (site, kind): (usize, Kind), (other, under): (usize, Kind)| {
+        let what = format!("{} / {}, {}", kind.name(policy), under.name(policy), load.name());
+        contest.ratio(&what, Lane { site, kind, load }, Lane { site: other, kind: under, load })
+    };
+    for (hook, bare, least) in HOOKS {
+        for (n, rules) in POLICIES.into_iter().enumerate() {
+            let row = ratio(&rules.name(), (POLICY + n, hook), (BARE, bare));
+            // What rules with ports have a say in, and what gets a tag, is decided anew, frame by frame: nothing is required of that.
+            let judged = load == Load::OneFlow && rules != Rules::Ports;
+            rows.push(if judged { row.required(Bound::AtLeast(least)) } else { row });
+            rows.push(ratio(&rules.name(), (POLICY + n, hook), (NFTABLES + n, Kind::Nftables)));
+        }
+        rows.push(ratio(VLAN, (WITH_VLAN, hook), (BARE, bare)));
+        rows.push(ratio(VLAN, (WITH_VLAN, hook), (WITH_VLAN, Kind::Bridge)));
+    }
+}
