@@ -59,9 +59,16 @@ static IP_SUM: u32 = 0;
 #[btf_map]
 static NEXT: PerCpuArray<u32, 1> = PerCpuArray::new();
 
+/// The frame's first 16 bytes as they lie in memory, set at load.
+#[unsafe(no_mangle)]
+static HEAD: u64 = 0;
+#[unsafe(no_mangle)]
+static HEAD_REST: u64 = 0;
+
 /// Run by `BPF_PROG_TEST_RUN` on live frames: each goes out of the machine's interface.
 #[xdp]
 pub fn generate(ctx: XdpContext) -> u32 {
+    rewrite_head(&ctx);
     let variants = global(&raw const VARIANTS);
     if variants > 1 {
         vary(&ctx, variants);
@@ -71,9 +78,23 @@ pub fn generate(ctx: XdpContext) -> u32 {
 
 /// Reads what the loader has set after compilation.
 #[inline(always)]
-fn global(word: *const u32) -> u32 {
+fn global<T>(word: *const T) -> T {
     // SAFETY: only called for statics of ours.
     unsafe { word.read_volatile() }
+}
+
+/// The kernel uses a frame's page again as it came back: where a tag was put in, the MACs have moved.
+#[inline(always)]
+fn rewrite_head(ctx: &XdpContext) {
+    let (data, end) = (ctx.data(), ctx.data_end());
+    if data + 16 <= end {
+        let words = data as *mut u64;
+        // SAFETY: 16 bytes of the frame, whose bounds were just checked.
+        unsafe {
+            words.write_unaligned(global(&raw const HEAD));
+            words.add(1).write_unaligned(global(&raw const HEAD_REST));
+        }
+    }
 }
 
 const SOURCE_MAC_END: usize = 10;

@@ -37,7 +37,10 @@ fn load_varying(target: u32, frame: &[u8], variety: Variety) -> Result<Ebpf> {
         Variety::Stations(stations) => (stations, 1),
     };
     let [ip, udp] = if variants > 1 { frames::sums(frame, variety) } else { [0; 2] };
+    let head = |at: usize| frame.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_ne_bytes);
+    let heads = [head(0), head(8)];
     let mut loader = EbpfLoader::new();
+    loader.override_global("HEAD", &heads[0], true).override_global("HEAD_REST", &heads[1], true);
     loader.override_global("TARGET_IFINDEX", &target, true).override_global("VARIANTS", &variants, true);
     loader.override_global("BY_STATION", &by_station, true);
     loader.override_global("IP_SUM", &ip, true).override_global("UDP_SUM", &udp, true);

@@ -1,7 +1,7 @@
 //! Paths of one lab or of several take turns, round by round: what a neighbour does to caches and clocks hits every path of a round alike,
 //! so that ratios are taken within a round.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, panic::resume_unwind, thread};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -59,22 +59,37 @@ pub(super) struct Contest {
 }
 
 impl Contest {
-    pub(super) fn new() -> Self {
-        Self { sites: BTreeMap::new(), entries: Vec::new(), absent: Vec::new(), skipped: Vec::new(), lossy: false }
-    }
-
-    /// Adds a site under a number.
-    pub(super) fn add(&mut self, number: usize, site: Site) {
-        self.sites.insert(number, site);
-    }
-
-    /// Adds the site of that plan, whose one path is a bridge with its policy in nftables; or notes why there is none.
-    pub(super) fn add_nftables(&mut self, number: usize, plan: &Plan<'_>) -> Result<()> {
-        match nftables::lacking()? {
-            None => self.add(number, Site::build(plan)?),
-            Some(why) => self.absent(number, Kind::Nftables, &why),
+    /// Builds the sites of these plans, each under its number, all at the same time: most of it is waiting for links. A site with nftables
+    /// where there are none is absent.
+    pub(super) fn build(plans: &[(usize, Plan<'_>)]) -> Result<Self> {
+        let judged = |plan: &Plan<'_>| plan.kinds.contains(&Kind::Nftables);
+        let lacking = if plans.iter().any(|(_, plan)| judged(plan)) { nftables::lacking()? } else { None };
+        let (without, with): (Vec<_>, Vec<_>) = plans.iter().partition(|(_, plan)| judged(plan) && lacking.is_some());
+        let built: Result<_> = thread::scope(|scope| {
+            let build = |(number, plan): &'_ &(usize, Plan<'_>)| (*number, Site::build(plan));
+            let started: Vec<_> = with.iter().map(|plan| scope.spawn(move || build(plan))).collect();
+            let ended = started.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            ended.map(|(number, site)| Ok((number, site?))).collect()
+        });
+        let mut contest =
+            Self { sites: built?, entries: Vec::new(), absent: Vec::new(), skipped: Vec::new(), lossy: false };
+        for (number, _) in without {
+            contest.absent(*number, Kind::Nftables, lacking.as_deref().unwrap_or_default());
         }
-        Ok(())
+        Ok(contest)
+    }
+
+    /// Sends frames that count for nothing.
+    pub(super) fn send(&mut self, lane: Lane, frames: u32) -> Result<()> {
+        let site = self.sites.get_mut(&lane.site).context("a lane without its site")?;
+        site.send(lane.kind, lane.load, frames).map(drop)
+    }
+
+    /// What must be said of all figures of a site.
+    pub(super) fn remark(&mut self, number: usize, remark: &str) {
+        if let Some(site) = self.sites.get_mut(&number) {
+            site.remark = remark.into();
+        }
     }
 
     /// What arrives is counted, whatever is lost.
@@ -112,7 +127,7 @@ impl Contest {
             for turn in 0..self.entries.len() {
                 let at = (turn + round) % self.entries.len();
                 progress.step(&self.entries[at].what);
-                let rate = self.turn(at)?;
+                let rate = self.turn(at, round == 0)?;
                 if round > 0 {
                     self.entries[at].rates.push(rate);
                 }
@@ -124,7 +139,7 @@ impl Contest {
         }
         let lossy = self.lossy;
         for entry in self.entries.iter_mut().filter(|entry| !lossy || entry.lane.kind.is_managed()) {
-            if entry.share() < LEAST_COUNTED {
+            if entry.share() < LEAST_COUNTED && entry.spoiled.is_none() {
                 entry.spoiled =
                     Some(format!("only {:.1} % of the frames were {}", entry.share() * 100.0, entry.counts()));
             }
@@ -132,11 +147,12 @@ impl Contest {
         Ok(())
     }
 
-    fn turn(&mut self, at: usize) -> Result<f64> {
+    fn turn(&mut self, at: usize, warming: bool) -> Result<f64> {
         let Entry { lane, frames, sent, counted, .. } = &mut self.entries[at];
         let site = self.sites.get_mut(&lane.site).context("a lane without its site")?;
-        let turn = site.send(lane.kind, lane.load, *frames)?;
-        *sent += u64::from(*frames);
+        let frames = if warming { *frames / 8 } else { *frames };
+        let turn = site.send(lane.kind, lane.load, frames)?;
+        *sent += u64::from(frames);
         *counted += turn.counted;
         Ok(turn.counted as f64 / turn.took.as_secs_f64() / 1e6)
     }

@@ -8,7 +8,7 @@ use super::{
     frames,
     kind::Kind,
     load::Load,
-    site::{Plan, Site},
+    site::Plan,
     userspace,
 };
 use crate::{
@@ -24,11 +24,10 @@ const ALL_LOADS: [Load; 3] = [Load::OneFlow, Load::Denied, Load::DeniedFlows];
 
 /// Measures, and adds the rows.
 pub(crate) fn measure(quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> Result<()> {
-    let rounds = if quick { 3 } else { 15 };
+    let rounds = if quick { 3 } else { 11 };
     progress.part("cost of a drop: building the labs", 0);
-    let mut contest = Contest::new();
-    contest.add(0, Site::build(&Plan::new(&KINDS, &ALL_LOADS))?);
-    contest.add_nftables(1, &Plan::new(&[Kind::Nftables], &ALL_LOADS))?;
+    let plans = [(0, Plan::new(&KINDS, &ALL_LOADS)), (1, Plan::new(&[Kind::Nftables], &ALL_LOADS))];
+    let mut contest = Contest::build(&plans)?;
     let policy = Rules::Reference.name();
     for load in LOADS {
         for kind in KINDS.into_iter().chain([Kind::Nftables]) {

@@ -22,6 +22,9 @@ use self::kind::Kind;
 
 /// Frames of one turn: the kernel's set-up of each call costs, 2^18 is the least that hides it.
 fn frames(kind: Kind, quick: bool) -> u32 {
-    let full = if kind.is_xdp() { 1 << 20 } else { 1 << 19 };
-    if quick { full / 2 } else { full }
+    match (quick, kind.is_xdp()) {
+        (true, _) => 1 << 18,
+        (false, true) => 1 << 20,
+        (false, false) => 1 << 19,
+    }
 }

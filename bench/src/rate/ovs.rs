@@ -8,7 +8,7 @@ use super::{
     contest::{Contest, Lane},
     kind::{Kind, OVS_BRIDGE},
     load::Load,
-    site::{Plan, Site},
+    site::Plan,
     userspace,
 };
 use crate::{
@@ -34,8 +34,7 @@ pub(crate) fn measure(quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> 
     let rounds = if quick { 5 } else { 15 };
     progress.part("beside Open vSwitch's kernel datapath: building the lab", 0);
     let plan = Plan { slow_path: SlowPath::OvsKernel, ..Plan::new(&KINDS, &LOADS) };
-    let mut contest = Contest::new();
-    contest.add(0, Site::build(&plan)?);
+    let mut contest = Contest::build(&[(0, plan)])?;
     let policy = Rules::Reference.name();
     for load in LOADS {
         for kind in KINDS.into_iter().filter(|&kind| kind != Kind::Ovs || !load.is_denied()) {

@@ -58,6 +58,12 @@ impl Path {
             host.run("ethtool", &["-K", port, "gro", "on"])?;
         }
         let (a, b) = (lab.machine(from)?, lab.machine(to)?);
+        if vlan.is_some() {
+            // Where tags are in use: else XDP cannot trust a frame without one.
+            for machine in [a, b] {
+                machine.netns().run("ethtool", &["-K", "eth0", "txvlan", "off"])?;
+            }
+        }
         let generator = |&load: &Load| -> Result<_> {
             let source = if matches!(load, Load::Stations(_)) { played(kind, 0) } else { a.mac() };
             Ok((load, Generator::new(a.netns(), load.frame(source, b.mac(), rules), load.variety())?))

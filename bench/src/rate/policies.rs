@@ -9,7 +9,7 @@ use super::{
     frames,
     kind::Kind,
     load::Load,
-    site::{Plan, Site},
+    site::Plan,
 };
 use crate::{
     progress::Progress,
@@ -30,46 +30,45 @@ const NFTABLES: usize = 20;
 
 /// Measures, and adds the rows.
 pub(crate) fn measure(quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> Result<()> {
-    let rounds = if quick { 3 } else { 11 };
+    let (rounds, loads) = if quick { (3, &LOADS[..1]) } else { (9, &LOADS[..]) };
     progress.part("other policies: building the labs", 0);
-    let mut contest = Contest::new();
-    contest.add(BARE, Site::build(&Plan::new(&HOOKS.map(|(_, bare, _)| bare), &LOADS))?);
+    let (bare, hooks) = (HOOKS.map(|(_, bare, _)| bare), HOOKS.map(|(hook, ..)| hook));
+    let mut plans = vec![(BARE, Plan::new(&bare, &LOADS))];
     for (n, rules) in POLICIES.into_iter().enumerate() {
-        contest.add(POLICY + n, Site::build(&Plan::new(&HOOKS.map(|(hook, ..)| hook), &LOADS).rules(rules))?);
-        contest.add_nftables(NFTABLES + n, &Plan::new(&[Kind::Nftables], &LOADS).rules(rules))?;
+        plans.push((POLICY + n, Plan::new(&hooks, &LOADS).rules(rules)));
+        plans.push((NFTABLES + n, Plan::new(&[Kind::Nftables], &LOADS).rules(rules)));
     }
-    add_vlan_site(&mut contest)?;
-    for load in LOADS {
+    let (vlan, absent) = vlan_plan()?;
+    plans.extend(vlan.map(|plan| (WITH_VLAN, plan)));
+    let mut contest = Contest::build(&plans)?;
+    for (kind, why) in absent {
+        contest.absent(WITH_VLAN, kind, &why);
+    }
+    for &load in loads {
         enter(&mut contest, load, quick);
     }
     progress.part("other policies", contest.turns(rounds));
     contest.run(rounds, progress)?;
     contest.tell(rows);
-    for load in LOADS {
+    for &load in loads {
         compare(&contest, load, rows);
     }
     contest.complete()
 }
 
-/// Not every kernel's bridge knows VLANs; then beside Open vSwitch, whose userspace datapath lets only XDP forward.
-fn add_vlan_site(contest: &mut Contest) -> Result<()> {
+/// The plan of the site with VLANs, and the paths that it cannot have. Not every kernel's bridge knows VLANs; then beside Open vSwitch, whose
+/// userspace datapath lets only XDP forward.
+fn vlan_plan() -> Result<(Option<Plan<'static>>, Vec<(Kind, String)>)> {
     let plan = |slow_path, kinds| Plan { slow_path, vlan: Some(VID), ..Plan::new(kinds, &LOADS) };
-    let why = match SlowPath::LinuxVlanBridge.lacking()? {
-        None => {
-            contest
-                .add(WITH_VLAN, Site::build(&plan(SlowPath::LinuxVlanBridge, &[Kind::Xdp, Kind::Tc, Kind::Bridge]))?);
-            return Ok(());
-        }
-        Some(why) => why,
+    let Some(why) = SlowPath::LinuxVlanBridge.lacking()? else {
+        return Ok((Some(plan(SlowPath::LinuxVlanBridge, &[Kind::Xdp, Kind::Tc, Kind::Bridge])), Vec::new()));
     };
-    for kind in [Kind::Tc, Kind::Bridge] {
-        contest.absent(WITH_VLAN, kind, why);
+    let mut absent = vec![(Kind::Tc, why.to_owned()), (Kind::Bridge, why.to_owned())];
+    if let Err(missing) = find_tool("ovs-vswitchd") {
+        absent.push((Kind::Xdp, missing.to_string()));
+        return Ok((None, absent));
     }
-    match find_tool("ovs-vswitchd") {
-        Ok(_) => contest.add(WITH_VLAN, Site::build(&plan(SlowPath::OvsUserspace, &[Kind::Xdp]))?),
-        Err(missing) => contest.absent(WITH_VLAN, Kind::Xdp, &missing.to_string()),
-    }
-    Ok(())
+    Ok((Some(plan(SlowPath::OvsUserspace, &[Kind::Xdp])), absent))
 }
 
 fn enter(contest: &mut Contest, load: Load, quick: bool) {

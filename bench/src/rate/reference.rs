@@ -8,7 +8,7 @@ use super::{
     frames,
     kind::Kind,
     load::Load,
-    site::{Plan, Site},
+    site::Plan,
 };
 use crate::{
     progress::Progress,
@@ -22,11 +22,10 @@ const LOADS: [Load; 3] = [Load::OneFlow, Load::Flows, Load::Stations(STATIONS)];
 
 /// Measures, and adds the rows.
 pub(crate) fn measure(quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> Result<()> {
-    let rounds = if quick { 3 } else { 15 };
+    let rounds = if quick { 3 } else { 11 };
     progress.part("packets per second: building the labs", 0);
-    let mut contest = Contest::new();
-    contest.add(0, Site::build(&Plan::new(&KINDS, &LOADS))?);
-    contest.add_nftables(1, &Plan::new(&[Kind::Nftables], &LOADS))?;
+    let plans = [(0, Plan::new(&KINDS, &LOADS)), (1, Plan::new(&[Kind::Nftables], &LOADS))];
+    let mut contest = Contest::build(&plans)?;
     for load in LOADS {
         for kind in KINDS.into_iter().chain([Kind::Nftables]) {
             // br_netfilter only gives a second figure to compare with.

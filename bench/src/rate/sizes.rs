@@ -9,7 +9,7 @@ use super::{
     kind::Kind,
     load::Load,
     newcomer,
-    site::{Plan, Site},
+    site::Plan,
 };
 use crate::{
     progress::Progress,
@@ -28,60 +28,53 @@ const KEPT: Bound = Bound::AtLeast(0.92);
 /// More than the programs remember decisions for, so that each frame looks prefixes up.
 const MANY: Load = Load::Stations(4096);
 
-/// Measures, and adds the rows.
+/// Measures, and adds the rows. A quick run leaves out what lies between the fewest and the most.
 pub(crate) fn measure(quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> Result<()> {
-    stations(quick, progress, rows)?;
-    prefixes(quick, progress, rows)?;
-    ports(quick, progress, rows)?;
+    let some = |[few, middle, many]: [usize; 3]| if quick { vec![few, many] } else { vec![few, middle, many] };
+    stations(&some(STATIONS), quick, progress, rows)?;
+    prefixes(&some(PREFIXES), quick, progress, rows)?;
+    ports(&some(PORTS), quick, progress, rows)?;
     newcomer::measure(quick, progress, rows)
 }
 
-fn room() -> Topology {
-    Topology { learned: ROOM, ..Topology::default() }
-}
-
 /// Traffic between two stations beside that many known ones, and traffic from all of them.
-fn stations(quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> Result<()> {
+fn stations(counts: &[usize], quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> Result<()> {
     progress.part("many stations: building the labs", 0);
-    let mut contest = Contest::new();
     let from_all = |count: usize| Load::Stations(count as u32);
-    for count in STATIONS {
-        let loads = [Load::OneFlow, from_all(count)];
-        let mut site = Site::build(&Plan { topology: room(), ..Plan::new(&HOOKS, &loads) })?;
-        for hook in HOOKS {
+    let loads: Vec<_> = counts.iter().map(|&count| [Load::OneFlow, from_all(count)]).collect();
+    let topology = Topology { learned: ROOM, ..Topology::default() };
+    let plan = |loads| Plan { topology: topology.clone(), ..Plan::new(&HOOKS, loads) };
+    let plans: Vec<_> = counts.iter().zip(&loads).map(|(&count, loads)| (count, plan(&loads[..]))).collect();
+    let mut contest = Contest::build(&plans)?;
+    for &site in counts {
+        let known = [(Load::OneFlow, format!("{site} stations known")), (from_all(site), "all of them send".into())];
+        for kind in HOOKS {
             // Once to be learned by the bridge, once by the programs at the latest.
-            site.send(hook, from_all(count), 2 * count as u32)?;
-        }
-        contest.add(count, site);
-    }
-    for count in STATIONS {
-        for (load, what) in
-            [(Load::OneFlow, format!("{count} stations known")), (from_all(count), "all of them send".into())]
-        {
-            for kind in HOOKS {
-                contest.enter(Lane { site: count, kind, load }, &kind.name(&what), frames(kind, quick));
+            contest.send(Lane { site, kind, load: from_all(site) }, 2 * site as u32)?;
+            for (load, what) in &known {
+                contest.enter(Lane { site, kind, load: *load }, &kind.name(what), frames(kind, quick));
             }
         }
     }
     run(&mut contest, "many stations", quick, progress, rows)?;
     for kind in HOOKS {
         rows.push(kept(&contest, kind, "stations known, 1 flow", STATIONS, |_| Load::OneFlow));
-        rows.push(kept(&contest, kind, "stations, all send", STATIONS, from_all));
+        rows.push(kept(&contest, kind, "stations, all of them send", STATIONS, from_all));
     }
     contest.complete()
 }
 
 /// Traffic between addresses in the midst of that many prefixes.
-fn prefixes(quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> Result<()> {
+fn prefixes(counts: &[usize], quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> Result<()> {
     progress.part("many prefixes: building the labs", 0);
     let loads = [Load::OneFlow, MANY];
-    let mut contest = Contest::new();
-    for count in PREFIXES {
-        contest.add(count, Site::build(&Plan::new(&HOOKS, &loads).rules(Rules::Prefixes(count)))?);
+    let plan = |&count: &usize| (count, Plan::new(&HOOKS, &loads).rules(Rules::Prefixes(count)));
+    let mut contest = Contest::build(&counts.iter().map(plan).collect::<Vec<_>>())?;
+    for &site in counts {
         for load in loads {
             for kind in HOOKS {
-                let what = kind.name(&Rules::Prefixes(count).name());
-                contest.enter(Lane { site: count, kind, load }, &what, frames(kind, quick));
+                let what = kind.name(&Rules::Prefixes(site).name());
+                contest.enter(Lane { site, kind, load }, &what, frames(kind, quick));
             }
         }
     }
@@ -94,22 +87,22 @@ fn prefixes(quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> Result<()>
     contest.complete()
 }
 
-/// Traffic between two ports beside others on which nothing happens. The fewest are one hook's two, in a lab of its own.
-fn ports(quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> Result<()> {
+/// Traffic between two ports beside others on which nothing happens. The fewest are one hook's two: a lab for each hook.
+fn ports(counts: &[usize], quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> Result<()> {
     progress.part("many ports: building the labs", 0);
-    let mut contest = Contest::new();
-    for (n, kind) in HOOKS.into_iter().enumerate() {
-        for count in PORTS {
-            let plan = Plan { idle_ports: count - 2, ..Plan::new(&HOOKS[n..=n], &[Load::OneFlow]) };
-            let lane = ports_lane(kind, count);
-            contest.add(lane.site, Site::build(&plan)?);
-            contest.enter(lane, &kind.name(&format!("{count} ports")), frames(kind, quick));
-        }
+    let lanes = || HOOKS.iter().flat_map(|&kind| counts.iter().map(move |&count| (count, ports_lane(kind, count))));
+    let plan = |(count, lane): (usize, Lane)| {
+        let kinds = if lane.kind == Kind::Xdp { &HOOKS[..1] } else { &HOOKS[1..] };
+        (lane.site, Plan { idle_ports: count - 2, ..Plan::new(kinds, &[Load::OneFlow]) })
+    };
+    let mut contest = Contest::build(&lanes().map(plan).collect::<Vec<_>>())?;
+    for (count, lane) in lanes() {
+        contest.enter(lane, &lane.kind.name(&format!("{count} ports")), frames(lane.kind, quick));
     }
     run(&mut contest, "many ports", quick, progress, rows)?;
     let [few, .., many] = PORTS;
     for kind in HOOKS {
-        let what = format!("{}: packet rate with {many} / {few} ports, 1 flow", kind.name("reference policy"));
+        let what = kind.name(&format!("packet rate with {many} / {few} ports, 1 flow"));
         rows.push(contest.ratio(&what, ports_lane(kind, many), ports_lane(kind, few)));
     }
     contest.complete()
@@ -120,7 +113,7 @@ fn ports_lane(kind: Kind, count: usize) -> Lane {
 }
 
 fn run(contest: &mut Contest, what: &str, quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> Result<()> {
-    let rounds = if quick { 3 } else { 9 };
+    let rounds = if quick { 3 } else { 7 };
     progress.part(what, contest.turns(rounds));
     contest.run(rounds, progress)?;
     contest.tell(rows);
@@ -130,6 +123,6 @@ fn run(contest: &mut Contest, what: &str, quick: bool, progress: &Progress, rows
 /// What is left of the rate with the fewest when there are the most. Sites are numbered by their size.
 fn kept(contest: &Contest, kind: Kind, what: &str, [few, _, many]: [usize; 3], load: impl Fn(usize) -> Load) -> Row {
     let lane = |site| Lane { site, kind, load: load(site) };
-    let what = format!("fastbridge {kind:?}: packet rate with {many} / {few} {what}");
+    let what = kind.name(&format!("packet rate with {many} / {few} {what}"));
     contest.ratio(&what, lane(many), lane(few)).required(KEPT)
 }

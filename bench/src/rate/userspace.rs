@@ -15,7 +15,7 @@ use super::{
     frames,
     kind::{Kind, OVS_BRIDGE},
     load::Load,
-    site::{Clock, Plan, Site},
+    site::{Clock, Plan},
 };
 use crate::{
     progress::Progress,
@@ -76,13 +76,11 @@ fn beside(
 }
 
 fn contest(kinds: &[Kind], loads: &[Load], load: Load, quick: bool, progress: &Progress) -> Result<Contest> {
-    let rounds = if quick { 3 } else { 15 };
+    let rounds = if quick { 3 } else { 11 };
     progress.part("beside OVS userspace: building the lab", 0);
     let plan = Plan { slow_path: SlowPath::OvsUserspace, clock: Clock::Wall, ..Plan::new(kinds, loads) };
-    let mut site = Site::build(&plan)?;
-    site.remark = "time that passes; the switch works on a core of its own".into();
-    let mut contest = Contest::new().lossy();
-    contest.add(0, site);
+    let mut contest = Contest::build(&[(0, plan)])?.lossy();
+    contest.remark(0, "time that passes; the switch works on a core of its own");
     for &kind in kinds {
         contest.enter(
             lane(kind, load),
