@@ -22,7 +22,7 @@ const LOADS: [Load; 2] = [Load::OneFlow, Load::Stations(4096)];
 const POLICIES: [Rules; 2] = [Rules::Prefixes(10_000), Rules::Ports];
 const VID: u16 = 10;
 const VLAN: &str = "reference policy, VLAN access to trunk";
-/// Numbers of sites; those of the policies are these and their own.
+/// Numbers of sites: the bare redirects' with a bridge that knows no policy, the VLAN's; those of the policies are these and their own.
 const BARE: usize = 0;
 const WITH_VLAN: usize = 1;
 const POLICY: usize = 10;
@@ -32,8 +32,8 @@ const NFTABLES: usize = 20;
 pub(crate) fn measure(quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> Result<()> {
     let (rounds, loads) = if quick { (3, &LOADS[..1]) } else { (9, &LOADS[..]) };
     progress.part("other policies: building the labs", 0);
-    let (bare, hooks) = (HOOKS.map(|(_, bare, _)| bare), HOOKS.map(|(hook, ..)| hook));
-    let mut plans = vec![(BARE, Plan::new(&bare, &LOADS))];
+    let hooks = HOOKS.map(|(hook, ..)| hook);
+    let mut plans = vec![(BARE, Plan::new(&[Kind::BareXdp, Kind::BareTc, Kind::Bridge], &LOADS))];
     for (n, rules) in POLICIES.into_iter().enumerate() {
         plans.push((POLICY + n, Plan::new(&hooks, &LOADS).rules(rules)));
         plans.push((NFTABLES + n, Plan::new(&[Kind::Nftables], &LOADS).rules(rules)));
@@ -85,7 +85,9 @@ fn enter(contest: &mut Contest, load: Load, quick: bool) {
     for (n, rules) in POLICIES.into_iter().enumerate() {
         enter(NFTABLES + n, Kind::Nftables, &rules.name());
     }
-    enter(WITH_VLAN, Kind::Bridge, "");
+    enter(BARE, Kind::Bridge, "");
+    let lane = Lane { site: WITH_VLAN, kind: Kind::Bridge, load };
+    contest.enter(lane, "Linux bridge, no policy, VLAN access to trunk", frames(Kind::Bridge, quick));
 }
 
 fn compare(contest: &Contest, load: Load, rows: &mut Vec<Row>) {
@@ -99,6 +101,7 @@ fn compare(contest: &Contest, load: Load, rows: &mut Vec<Row>) {
             // What rules with ports have a say in, and what gets a tag, is decided anew, frame by frame: nothing is required of that.
             let judged = load == Load::OneFlow && rules != Rules::Ports;
             rows.push(if judged { row.required(Bound::AtLeast(least)) } else { row });
+            rows.push(ratio(&rules.name(), (POLICY + n, hook), (BARE, Kind::Bridge)));
             rows.push(ratio(&rules.name(), (POLICY + n, hook), (NFTABLES + n, Kind::Nftables)));
         }
         rows.push(ratio(VLAN, (WITH_VLAN, hook), (BARE, bare)));
