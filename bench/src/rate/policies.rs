@@ -59,9 +59,12 @@ pub(crate) fn measure(quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> 
     contest.complete()
 }
 
+/// A kind of path that cannot be had, and why.
+type Absent = (Kind, String);
+
 /// The plan of the site with VLANs, and the paths that it cannot have. Not every kernel's bridge knows VLANs; then beside Open vSwitch, whose
 /// userspace datapath lets only XDP forward.
-fn vlan_plan() -> Result<(Option<Plan<'static>>, Vec<(Kind, String)>)> {
+fn vlan_plan() -> Result<(Option<Plan<'static>>, Vec<Absent>)> {
     let plan = |slow_path, kinds| Plan { slow_path, vlan: Some(VID), ..Plan::new(kinds, &LOADS) };
     let Some(why) = SlowPath::LinuxVlanBridge.lacking()? else {
         return Ok((Some(plan(SlowPath::LinuxVlanBridge, &[Kind::Xdp, Kind::Tc, Kind::Bridge])), Vec::new()));
