@@ -22,7 +22,7 @@ mount -t tmpfs tmpfs /run
 mkdir "$VM_ROOT" /run/checkout
 mount -t 9p -o ro,trans=virtio,version=9p2000.L,msize=512000,cache=loose cached "$VM_ROOT" || exit 1
 mount --bind "$VM_ROOT$VM_MODULES" /lib/modules
-modprobe -a veth bridge tun openvswitch cls_bpf sch_ingress
+modprobe -a veth bridge br_netfilter tun openvswitch cls_bpf sch_ingress
 mount --bind "$VM_ROOT$VM_CHECKOUT" /run/checkout
 for dir in run tmp; do mount -t tmpfs tmpfs "$VM_ROOT/$dir"; done
 mkdir -p "$VM_ROOT$VM_CHECKOUT"
