@@ -90,7 +90,7 @@ fn in_force(manager: &Fastbridge) -> usize {
 }
 
 /// Swaps under one stream: more, and a slow machine's capture holds no more frames.
-const STREAM: usize = 200;
+const STREAM: usize = 50;
 
 /// Two policies that let the same frames through under other rules, one after the other, as fast as the manager takes them.
 fn swaps(slow_path: SlowPath, count: u64) {
