@@ -15,12 +15,15 @@ mod stats;
 mod topology;
 mod work;
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Parser;
 
-use crate::{progress::Progress, report::Report};
+use crate::{
+    progress::Progress,
+    report::{Files, Report},
+};
 
 /// Measure what fastbridge must reach. Everything runs in network namespaces of its own and goes with them.
 #[derive(Debug, Parser)]
@@ -29,12 +32,8 @@ struct Options {
     /// Fewer rounds: under three minutes, wider spread.
     #[arg(long)]
     quick: bool,
-    /// Write every figure there too.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Write the table as a Markdown page there too.
-    #[arg(long, value_name = "FILE")]
-    markdown: Option<PathBuf>,
+    #[command(flatten)]
+    files: Files,
     /// Only these parts: rate, ovs, bulk, control, scale.
     #[arg(long, value_delimiter = ',', value_enum)]
     only: Vec<Part>,
@@ -66,6 +65,7 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<()> {
+    options.files.check()?;
     let mut report = Report::new(host::describe(options.quick)?);
     let progress = Progress::start();
     let wanted = |part| options.only.is_empty() || options.only.contains(&part);
@@ -91,12 +91,6 @@ fn run(options: &Options) -> Result<()> {
     }
     progress.finish();
     println!("{}", report.text());
-    if let Some(path) = &options.json {
-        let json = serde_json::to_string_pretty(&report)?;
-        fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    if let Some(path) = &options.markdown {
-        fs::write(path, report.markdown()).with_context(|| format!("cannot write {}", path.display()))?;
-    }
+    options.files.write(&report)?;
     report.complete()
 }
