@@ -4,6 +4,7 @@
 //! Must not: know the product by anything but its command line, touch the initial network namespace, or leave anything.
 
 mod bulk;
+mod busy;
 mod control;
 mod frames;
 mod host;
@@ -34,7 +35,10 @@ struct Options {
     quick: bool,
     #[command(flatten)]
     files: Files,
-    /// Only these parts: rate, ovs, bulk, control, scale.
+    /// Measure bulk TCP between two emulated guests too, which takes some minutes more.
+    #[arg(long)]
+    vms: bool,
+    /// Only these parts: rate, ovs, bulk, vms, control, scale.
     #[arg(long, value_delimiter = ',', value_enum)]
     only: Vec<Part>,
 }
@@ -46,8 +50,10 @@ enum Part {
     Rate,
     /// Packets per second beside Open vSwitch's kernel datapath.
     Ovs,
-    /// One TCP stream.
+    /// One TCP stream and four.
     Bulk,
+    /// The same between guests; only when asked for, here or by --vms.
+    Vms,
     /// Attaching, swapping, memory.
     Control,
     /// Many ports and stations.
@@ -80,6 +86,10 @@ fn run(options: &Options) -> Result<()> {
     if wanted(Part::Bulk) {
         let ended = bulk::measure(options.quick, &progress, &mut report.rows);
         report.part("bulk TCP", ended);
+    }
+    if options.vms || options.only.contains(&Part::Vms) {
+        let ended = bulk::measure_guests(options.quick, &progress, &mut report.rows);
+        report.part("bulk TCP between guests", ended);
     }
     if wanted(Part::Control) {
         let ended = control::measure(options.quick, &progress, &mut report.rows);
