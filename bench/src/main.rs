@@ -6,8 +6,11 @@
 mod bulk;
 mod busy;
 mod control;
+mod cores;
+mod flood;
 mod frames;
 mod host;
+mod latency;
 mod programs;
 mod progress;
 mod rate;
@@ -38,7 +41,7 @@ struct Options {
     /// Measure bulk TCP between two emulated guests too, which takes some minutes more.
     #[arg(long)]
     vms: bool,
-    /// Only these parts: rate, ovs, bulk, vms, control, scale.
+    /// Only these parts: rate, ovs, bulk, vms, latency, control, scale.
     #[arg(long, value_delimiter = ',', value_enum)]
     only: Vec<Part>,
 }
@@ -54,6 +57,8 @@ enum Part {
     Bulk,
     /// The same between guests; only when asked for, here or by --vms.
     Vms,
+    /// Round trips, idle and while others flood.
+    Latency,
     /// Attaching, swapping, memory.
     Control,
     /// Many ports and stations.
@@ -90,6 +95,10 @@ fn run(options: &Options) -> Result<()> {
     if options.vms || options.only.contains(&Part::Vms) {
         let ended = bulk::measure_guests(options.quick, &progress, &mut report.rows);
         report.part("bulk TCP between guests", ended);
+    }
+    if wanted(Part::Latency) {
+        let ended = latency::measure(options.quick, &progress, &mut report.rows);
+        report.part("latency", ended);
     }
     if wanted(Part::Control) {
         let ended = control::measure(options.quick, &progress, &mut report.rows);
