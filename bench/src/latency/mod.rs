@@ -121,7 +121,7 @@ impl Samples {
         let flood = of(Flooded::rate).zip(of(Flooded::share)).map(|(rate, arrived)| {
             format!("; flood of {:.0} kpps, {:.1} % of it arrived", rate.median / 1e3, arrived.median * 100.0)
         });
-        format!("{lost} lost{}", flood.unwrap_or_default())
+        format!("{lost} lost, counted as 1 s{}", flood.unwrap_or_default())
     }
 }
 

@@ -5,7 +5,7 @@
 use std::{
     io::ErrorKind,
     net::{SocketAddr, UdpSocket},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -18,9 +18,12 @@ use crate::cores;
 
 /// Of a request and of a response: a small question and its answer.
 const LENGTH: usize = 32;
-/// Without a response by then it is lost, and the next one is sent.
-const PATIENCE: Duration = Duration::from_millis(200);
-/// Two digits of each round trip are kept, up to the patience.
+/// Without a response by then it is lost, and the next one is sent. It counts as a round trip of that length, so that what is lost makes no path
+/// look better.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often the one that answers looks whether it is over.
+const LOOK: Duration = Duration::from_millis(20);
+/// Two digits of each round trip are kept.
 const DIGITS: u8 = 2;
 
 /// What was seen in a while.
@@ -33,7 +36,7 @@ pub(super) struct Trips {
 impl Trips {
     /// Round trips per second.
     pub(super) fn rate(&self) -> f64 {
-        self.nanoseconds.len() as f64 / self.took.as_secs_f64()
+        (self.nanoseconds.len() - self.lost) as f64 / self.took.as_secs_f64()
     }
 
     /// Microseconds that this percentage of the round trips did not exceed.
@@ -46,6 +49,8 @@ impl Trips {
 pub(super) struct Pair {
     client: UdpSocket,
     server: UdpSocket,
+    /// Requests so far: none has the number of an earlier one, whose response may still come.
+    asked: AtomicU64,
 }
 
 impl Pair {
@@ -58,8 +63,8 @@ impl Pair {
             Ok(socket)
         })??;
         client.set_read_timeout(Some(PATIENCE))?;
-        server.set_read_timeout(Some(PATIENCE))?;
-        Ok(Self { client, server })
+        server.set_read_timeout(Some(LOOK))?;
+        Ok(Self { client, server, asked: AtomicU64::new(0) })
     }
 
     /// Asks again and again for so long; asks on the lowest core, answers on the highest.
@@ -92,13 +97,11 @@ impl Pair {
     fn ask(&self, time: Duration) -> Result<Trips> {
         cores::pin(0)?;
         let mut nanoseconds = Histogram::new(DIGITS).context("the histogram")?;
-        let (begin, mut number, mut lost) = (Instant::now(), 0_u64, 0);
+        let (begin, mut lost) = (Instant::now(), 0);
         while begin.elapsed() < time {
-            number += 1;
-            match self.round_trip(number)? {
-                Some(took) => nanoseconds.record(took.as_nanos() as u64).context("the histogram")?,
-                None => lost += 1,
-            }
+            let took = self.round_trip(self.asked.fetch_add(1, Ordering::Relaxed))?;
+            lost += u64::from(took.is_none());
+            nanoseconds.record(took.unwrap_or(PATIENCE).as_nanos() as u64).context("the histogram")?;
         }
         Ok(Trips { nanoseconds, took: begin.elapsed(), lost })
     }
@@ -142,11 +145,20 @@ mod tests {
             response[..8].copy_from_slice(&number.to_be_bytes());
             server.send(&response).unwrap();
         };
-        let pair = Pair { server: server.try_clone().unwrap(), client };
+        let pair = Pair { server: server.try_clone().unwrap(), client, asked: AtomicU64::new(0) };
         respond(1);
         respond(2);
         assert!(pair.round_trip(2).unwrap().is_some());
         respond(3);
         assert!(pair.round_trip(4).unwrap().is_none());
+    }
+    #[test]
+    fn what_is_lost_is_slow_and_no_round_trip() {
+        let mut nanoseconds = Histogram::new(DIGITS).unwrap();
+        nanoseconds.record(1000).unwrap();
+        nanoseconds.record(PATIENCE.as_nanos() as u64).unwrap();
+        let trips = Trips { nanoseconds, took: Duration::from_secs(2), lost: 1 };
+        assert_eq!(trips.rate(), 0.5);
+        assert!(trips.percentile(99.0) >= PATIENCE.as_micros() as f64 && trips.percentile(50.0) < 1.1);
     }
 }
