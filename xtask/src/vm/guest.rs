@@ -36,6 +36,8 @@ const ROOT: &str = "/run/root";
 /// The files once more, for that mount.
 const CACHED: &str = "-fsdev local,id=cached,path=/,security_model=none,readonly=on,multidevs=remap \
     -device virtio-9p-pci,fsdev=cached,mount_tag=cached";
+/// Tells tests that what they wait for takes longer here.
+const PATIENCE: &str = "FASTBRIDGE_PATIENCE=10";
 /// What costs an emulated machine time and gives a test nothing.
 const KERNEL: [&str; 2] = ["mitigations=off", "no5lvl"];
 const POLL: Duration = Duration::from_millis(300);
@@ -74,7 +76,7 @@ impl Guest {
         let inner = dir.path().join("command");
         fs::write(&inner, format!("cd '{}'\n{line}\n", root().display()))?;
         let text = format!(
-            "export VM_MODULES='{}' VM_OUT='{}' VM_CHECKOUT='{}' VM_ROOT={ROOT}\n({PREPARE}) >'{out}' 2>&1 || exit 1\n\
+            "export VM_MODULES='{}' VM_OUT='{}' VM_CHECKOUT='{}' VM_ROOT={ROOT} {PATIENCE}\n({PREPARE}) >'{out}' 2>&1 || exit 1\n\
              chroot {ROOT} bash '{}' >'{out}' 2>&1 </dev/null\necho $? >'{}'\n",
             modules.display(),
             dir.path().display(),

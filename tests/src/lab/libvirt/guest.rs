@@ -10,8 +10,8 @@ use crate::lab::machine::mac_of;
 use crate::lab::{MachineSpec, Probe};
 use crate::{Mac, format_mac, run};
 
-/// An emulated machine boots in three seconds where nothing else runs; within another emulated machine it takes minutes.
-const BOOT_LIMIT: Duration = Duration::from_secs(600);
+/// An emulated machine boots in three seconds where nothing else runs.
+const BOOT_LIMIT: Duration = Duration::from_secs(120);
 
 /// Where libvirt speaks with a guest's agent.
 const CHANNEL: &str = "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>";
@@ -174,7 +174,7 @@ impl Guest {
     /// Returns once it has booted.
     pub fn await_boot(&self) -> Result<()> {
         self.console
-            .await_shell(BOOT_LIMIT)
+            .await_shell(BOOT_LIMIT * run::patience())
             .map_err(|error| Error::Invalid(format!("{} does not boot: {error}", self.name)))
     }
 
