@@ -1,25 +1,52 @@
-//! Where a run was made: kernel, cores, versions. A figure without them says nothing.
+//! Where a run was made: kernel, cores, versions of everything that figures are compared with. A figure without them says nothing.
 
-use std::{fs, process::Command, thread};
+use std::{fmt, fs, path::Path, process::Command, thread};
 
 use anyhow::{Context as _, Result};
-use bridge_tests::fastbridge;
+use bridge_tests::{fastbridge, find_tool};
 use serde::Serialize;
 
 /// The machine and the programs of one run.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Host {
-    pub(crate) kernel: String,
-    pub(crate) machine: String,
-    pub(crate) cpu: String,
-    pub(crate) cores: usize,
+    kernel: String,
+    machine: String,
+    cpu: String,
+    cores: usize,
     /// Load average over one minute when the run began: other work makes the spread wider.
-    pub(crate) load: String,
-    pub(crate) fastbridge: String,
-    pub(crate) iperf3: Option<String>,
-    pub(crate) jit: bool,
-    pub(crate) quick: bool,
+    load: String,
+    fastbridge: String,
+    jit: bool,
+    quick: bool,
+    pub(crate) peers: Vec<Peer>,
 }
+
+/// A program or a module that something is compared with, or measured by.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Peer {
+    name: String,
+    /// `None`: it is not here.
+    version: Option<String>,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.version.as_deref().unwrap_or("not here"))
+    }
+}
+
+/// What they are called, the program, and what makes it tell its version.
+const PEERS: [(&str, &str, &str); 6] = [
+    ("Open vSwitch", "ovs-vswitchd", "--version"),
+    ("nftables", "nft", "--version"),
+    ("iproute2", "ip", "-Version"),
+    ("iperf3", "iperf3", "--version"),
+    ("libvirt", "libvirtd", "--version"),
+    ("QEMU", "qemu-system-x86_64", "--version"),
+];
+/// Parts of the kernel, which have its version; those that are built in are not listed here.
+const MODULES: [(&str, &str); 3] =
+    [("Open vSwitch's kernel datapath", "openvswitch"), ("br_netfilter", "br_netfilter"), ("KVM", "kvm")];
 
 /// Looks.
 ///
@@ -39,14 +66,47 @@ pub(crate) fn describe(quick: bool) -> Result<Host> {
         cores: thread::available_parallelism().map_or(1, usize::from),
         load: fs::read_to_string("/proc/loadavg").unwrap_or_default().split(' ').next().unwrap_or_default().to_owned(),
         fastbridge: version,
-        iperf3: bridge_tests::find_tool("iperf3").ok().and_then(|tool| first_line(Command::new(tool).arg("--version"))),
         jit: fs::read_to_string("/proc/sys/net/core/bpf_jit_enable").is_ok_and(|text| text.trim() != "0"),
         quick,
+        peers: PEERS.into_iter().map(program).chain(MODULES.into_iter().map(module)).collect(),
     })
+}
+
+fn program((name, program, option): (&str, &str, &str)) -> Peer {
+    let version = find_tool(program).ok().map(|path| {
+        first_line(Command::new(path).arg(option)).unwrap_or_else(|| format!("does not tell its version ({option})"))
+    });
+    Peer { name: name.to_owned(), version }
+}
+
+/// A module that is built in has a directory there too, if it has parameters or a version.
+fn module((name, module): (&str, &str)) -> Peer {
+    let there = Path::new("/sys/module").join(module).exists();
+    Peer { name: name.to_owned(), version: there.then(|| "the kernel's own".to_owned()) }
 }
 
 fn first_line(command: &mut Command) -> Option<String> {
     let output = command.output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    output.status.success().then(|| text.lines().next().unwrap_or_default().to_owned())
+    output.status.success().then(|| text.lines().next().unwrap_or_default().trim().to_owned())
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kernel, machine, cpu, cores, load, fastbridge, jit, quick, .. } = self;
+        let jit = if *jit { "on" } else { "OFF" };
+        let quick = if *quick { ", quick run" } else { "" };
+        write!(f, "{fastbridge}, Linux {kernel} {machine}, {cores} cores ({cpu}), load {load}, BPF JIT {jit}{quick}")
+    }
+}
+
+#[cfg(test)]
+impl Host {
+    /// One whose every word is this.
+    pub(crate) fn example(word: &str) -> Self {
+        let word = || word.to_owned();
+        let peers = vec![Peer { name: word(), version: Some(word()) }, Peer { name: word(), version: None }];
+        let (kernel, machine, cpu, load, fastbridge) = (word(), word(), word(), word(), word());
+        Self { kernel, machine, cpu, cores: 2, load, fastbridge, jit: true, quick: true, peers }
+    }
 }

@@ -4,10 +4,14 @@
 //! Must not: know the product by anything but its command line, touch the initial network namespace, or leave anything.
 
 mod bulk;
+mod busy;
 mod calls;
 mod control;
+mod cores;
+mod flood;
 mod frames;
 mod host;
+mod latency;
 mod policy;
 mod programs;
 mod progress;
@@ -17,12 +21,15 @@ mod stats;
 mod topology;
 mod work;
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
-use clap::Parser;
+use anyhow::Result;
+use clap::{Parser, ValueEnum};
 
-use crate::{progress::Progress, report::Report};
+use crate::{
+    progress::Progress,
+    report::{Files, Report, Row},
+};
 
 /// Measure what fastbridge must reach. Everything runs in network namespaces of its own and goes with them.
 #[derive(Debug, Parser)]
@@ -31,19 +38,24 @@ struct Options {
     /// Fewer rounds: under three minutes, wider spread.
     #[arg(long)]
     quick: bool,
-    /// Write every figure there too.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Write the table as a Markdown page there too.
-    #[arg(long, value_name = "FILE")]
-    markdown: Option<PathBuf>,
-    /// Only these parts: rate, ovs, userspace, drops, policies, sizes, cost, bulk, control, scale.
+    #[command(flatten)]
+    files: Files,
+    /// Measure bulk TCP between two emulated guests too, which takes some minutes more.
+    #[arg(long)]
+    vms: bool,
+    /// Only these parts.
     #[arg(long, value_delimiter = ',', value_enum)]
     only: Vec<Part>,
 }
 
+impl Options {
+    fn wants(&self, part: Part) -> bool {
+        self.only.contains(&part) || if part == Part::Vms { self.vms } else { self.only.is_empty() }
+    }
+}
+
 /// A part of the benchmark.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
     /// Packets per second.
     Rate,
@@ -59,12 +71,41 @@ enum Part {
     Sizes,
     /// Nanoseconds of a call of each program.
     Cost,
-    /// One TCP stream.
+    /// One TCP stream and four.
     Bulk,
+    /// The same between guests; only when asked for, here or by --vms.
+    Vms,
+    /// Round trips, idle and while others flood.
+    Latency,
     /// Attaching, swapping, memory.
     Control,
     /// Many ports and stations.
     Scale,
+}
+
+/// Measures, `quick` or not, and adds rows.
+type Measure = fn(bool, &Progress, &mut Vec<Row>) -> Result<()>;
+
+impl Part {
+    /// Its title, and what measures it.
+    fn what(self) -> (&'static str, Measure) {
+        match self {
+            Self::Rate => ("packets per second", rate::measure),
+            Self::Ovs => ("packets per second beside Open vSwitch", rate::measure_beside_ovs),
+            Self::Userspace => {
+                ("packets per second beside Open vSwitch's userspace datapath", rate::userspace::measure)
+            }
+            Self::Drops => ("cost of a drop", rate::drops::measure),
+            Self::Policies => ("other policies", rate::policies::measure),
+            Self::Sizes => ("packets per second with many stations, prefixes and ports", rate::sizes::measure),
+            Self::Cost => ("program cost", rate::cost::measure),
+            Self::Bulk => ("bulk TCP", bulk::measure),
+            Self::Vms => ("bulk TCP between guests", bulk::measure_guests),
+            Self::Latency => ("latency", latency::measure),
+            Self::Control => ("control", control::measure),
+            Self::Scale => ("many ports and stations", control::scale::measure),
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -78,57 +119,16 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<()> {
+    options.files.check()?;
     let mut report = Report::new(host::describe(options.quick)?);
     let progress = Progress::start();
-    let wanted = |part| options.only.is_empty() || options.only.contains(&part);
-    if wanted(Part::Rate) {
-        let ended = rate::measure(options.quick, &progress, &mut report.rows);
-        report.part("packets per second", ended);
-    }
-    if wanted(Part::Ovs) {
-        let ended = rate::measure_beside_ovs(options.quick, &progress, &mut report.rows);
-        report.part("packets per second beside Open vSwitch", ended);
-    }
-    if wanted(Part::Userspace) {
-        let ended = rate::userspace::measure(options.quick, &progress, &mut report.rows);
-        report.part("packets per second beside Open vSwitch's userspace datapath", ended);
-    }
-    if wanted(Part::Drops) {
-        let ended = rate::drops::measure(options.quick, &progress, &mut report.rows);
-        report.part("cost of a drop", ended);
-    }
-    if wanted(Part::Policies) {
-        let ended = rate::policies::measure(options.quick, &progress, &mut report.rows);
-        report.part("other policies", ended);
-    }
-    if wanted(Part::Sizes) {
-        let ended = rate::sizes::measure(options.quick, &progress, &mut report.rows);
-        report.part("packets per second with many stations, prefixes and ports", ended);
-    }
-    if wanted(Part::Cost) {
-        let ended = rate::cost::measure(options.quick, &progress, &mut report.rows);
-        report.part("program cost", ended);
-    }
-    if wanted(Part::Bulk) {
-        let ended = bulk::measure(options.quick, &progress, &mut report.rows);
-        report.part("bulk TCP", ended);
-    }
-    if wanted(Part::Control) {
-        let ended = control::measure(options.quick, &progress, &mut report.rows);
-        report.part("control", ended);
-    }
-    if wanted(Part::Scale) {
-        let ended = control::scale::measure(options.quick, &progress, &mut report.rows);
-        report.part("many ports and stations", ended);
+    for &part in Part::value_variants().iter().filter(|&&part| options.wants(part)) {
+        let (title, measure) = part.what();
+        let ended = measure(options.quick, &progress, &mut report.rows);
+        report.part(title, ended);
     }
     progress.finish();
     println!("{}", report.text());
-    if let Some(path) = &options.json {
-        let json = serde_json::to_string_pretty(&report)?;
-        fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    if let Some(path) = &options.markdown {
-        fs::write(path, report.markdown()).with_context(|| format!("cannot write {}", path.display()))?;
-    }
+    options.files.write(&report)?;
     report.complete()
 }

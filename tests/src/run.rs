@@ -62,8 +62,15 @@ pub(crate) fn words(command: &Command) -> String {
     line
 }
 
-/// Asks `ready` again and again (every 5 ms) until it says yes; `Error::Timeout` after `limit`.
+/// How many times as long as usual this machine may take: `FASTBRIDGE_PATIENCE`, which an emulated one sets; else 1.
+pub(crate) fn patience() -> u32 {
+    let told = std::env::var("FASTBRIDGE_PATIENCE").ok().and_then(|times| times.parse().ok());
+    told.unwrap_or(1).clamp(1, 100)
+}
+
+/// Asks `ready` again and again (every 5 ms) until it says yes; `Error::Timeout` after `limit`, which a slow machine extends.
 pub fn wait_until(what: &str, limit: Duration, mut ready: impl FnMut() -> bool) -> Result<()> {
+    let limit = limit * patience();
     let end = Instant::now() + limit;
     loop {
         if ready() {

@@ -87,7 +87,7 @@ fn pings(guest: &Guest, site: &Site, target: &str) {
 
 #[test]
 fn guests_are_followed_from_start_to_stop() {
-    let mut site = site(SlowPath::OvsUserspace, MachineSpec::new("a", OWN).address("10.17.4.22/24"));
+    let mut site = site(SlowPath::ovs(), MachineSpec::new("a", OWN).address("10.17.4.22/24"));
     let uri = site.lab.start_libvirt(&[]).unwrap().uri();
     let site = site.with(|control| control.libvirt(&uri));
     let manager = site.start().unwrap();
@@ -100,7 +100,7 @@ fn guests_are_followed_from_start_to_stop() {
     spoofing_is_dropped(&site);
     guest.await_boot().unwrap();
     pings(&guest, &site, "10.17.4.22");
-    // ICMP echoes of known stations need no checksum of a device: XDP forwards them.
+    // ICMP echoes of known stations need no checksum of a device: XDP too forwards them.
     pings(&guest, &site, "10.17.4.22");
     assert!(site.verdicts(&first).unwrap().forward > 0, "{:?}", site.verdicts(&first));
 
@@ -196,9 +196,10 @@ fn a_lost_daemon_is_a_warning_and_its_last_word_stands() {
     assert_eq!(capture.drain(Duration::from_millis(300)).unwrap().len(), 1);
     assert_eq!(site.verdicts(OWN).unwrap().dropped("station-elsewhere"), 2, "its MAC is anybody's again");
 
-    let warnings: Vec<_> =
-        manager.log().into_iter().filter(|line| line.contains("WARN libvirt") || line.contains("libvirt: ")).collect();
-    let losses = warnings.iter().filter(|line| line.contains("WARN")).count();
-    assert_eq!(losses, 3, "a loss is told once: {warnings:#?}");
+    // At least those three; on a slow machine the daemon is silent for long by itself.
+    let told: Vec<_> = manager.log().into_iter().filter(|line| line.contains("libvirt: ")).collect();
+    let losses: Vec<_> = told.iter().map(|line| line.contains("WARN")).collect();
+    assert!(losses.len() >= 6 && losses[0], "{told:#?}");
+    assert!(losses.windows(2).all(|pair| pair[0] != pair[1]), "a loss is told once, and its end: {told:#?}");
     done(&site, manager);
 }

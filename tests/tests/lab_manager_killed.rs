@@ -8,6 +8,7 @@ use std::time::Duration;
 use bridge_tests::halted::{Call, Halted};
 use bridge_tests::lab::SlowPath;
 use bridge_tests::site::Site;
+use bridge_tests::skip;
 use bridge_tests::steady::{Steady, introduce, topology};
 use bridge_tests::wait_until;
 use serde_json::Value;
@@ -140,6 +141,9 @@ fn killed_anywhere_while_the_abi_is_switched() {
 /// The interface goes while its link is about to be updated (ENOLINK): nobody else notices, and when it is back it is attached anew.
 #[test]
 fn an_interface_that_goes_while_its_link_is_updated() {
+    if skip::without_tcx() {
+        return;
+    }
     let site = Site::pair(SlowPath::LinuxBridge, &topology("", XDP)).unwrap();
     site.start().unwrap().kill().unwrap();
     let halted = Halted::new(&site, "bpf");

@@ -56,12 +56,15 @@ fn a_file_that_the_host_refuses_changes_nothing() {
     let manager = site.start().unwrap();
     let (a, b) = site.machines().unwrap();
     introduce(a, b).unwrap();
-    let refusals = [
-        (topology("", "[[port]]\nmatch = \"vnet1\"\nhook = \"tc\""), "twice"),
+    let mut refusals = vec![
         (topology("slow_path = \"linux\"", ""), "no bridge br0"),
         (topology("", "[limits]\nflows = 4096"), "[limits]"),
         (topology("", "").replace("br0", "br1"), "name"),
     ];
+    // Beside the kernel's datapath nothing is wrong with it.
+    if site.lab.slow_path() == SlowPath::OvsUserspace {
+        refusals.push((topology("", "[[port]]\nmatch = \"vnet1\"\nhook = \"tc\""), "twice"));
+    }
     for (text, word) in refusals {
         let seen = manager.errors_in_log().len();
         site.write(&text).unwrap();
@@ -86,6 +89,9 @@ fn in_force(manager: &Fastbridge) -> usize {
     manager.log().iter().filter(|line| line.contains("the topology is in force")).count()
 }
 
+/// Swaps under one stream: more, and a slow machine's capture holds no more frames.
+const STREAM: usize = 50;
+
 /// Two policies that let the same frames through under other rules, one after the other, as fast as the manager takes them.
 fn swaps(slow_path: SlowPath, count: u64) {
     let more = "[[policy.rule]]\nid = \"more\"\nfrom = \"any\"\nto = \"internal\"\naction = \"deny\"\n\
@@ -96,25 +102,29 @@ fn swaps(slow_path: SlowPath, count: u64) {
     let manager = site.start().unwrap();
     let (a, b) = site.machines().unwrap();
     introduce(a, b).unwrap();
-    let stream = Steady::start(a, b).unwrap();
     let first = generation(&site);
-    for round in 1..=count {
-        site.write(&texts[(round % 2) as usize]).unwrap();
-        let taken = in_force(&manager);
-        manager.signal(Signal::SIGHUP).unwrap();
-        wait_until("a swap is done", LIMIT, || in_force(&manager) > taken).unwrap();
+    let mut sent = 0;
+    for start in (1..=count).step_by(STREAM) {
+        let stream = Steady::start(a, b).unwrap();
+        for round in start..count.min(start + STREAM as u64 - 1) + 1 {
+            site.write(&texts[(round % 2) as usize]).unwrap();
+            let taken = in_force(&manager);
+            manager.signal(Signal::SIGHUP).unwrap();
+            wait_until("a swap is done", LIMIT, || in_force(&manager) > taken).unwrap();
+        }
+        let arrived = stream.finish().unwrap();
+        assert!(arrived.is_clean(), "{arrived:?}");
+        sent += u64::from(arrived.sent);
     }
     site.write(&texts[0]).unwrap();
     manager.signal(Signal::SIGHUP).unwrap();
     std::thread::sleep(Duration::from_millis(300));
     let done = generation(&site) - first;
-    let arrived = stream.finish().unwrap();
-    eprintln!("{slow_path:?}: {done} generations, {} frames, {} out of order", arrived.sent, arrived.reordered);
-    assert!(arrived.is_clean(), "{arrived:?}");
+    eprintln!("{slow_path:?}: {done} generations, {sent} frames");
     assert!(done >= count * 9 / 10, "{done} generations after {count} swaps");
     let verdicts = site.verdicts("vnet0").unwrap();
-    assert_eq!(verdicts.dropped("policy"), u64::from(arrived.sent), "{verdicts:?}");
-    assert!(verdicts.punted("no-manager") == 0 && verdicts.forward >= u64::from(arrived.sent), "{verdicts:?}");
+    assert_eq!(verdicts.dropped("policy"), sent, "{verdicts:?}");
+    assert!(verdicts.punted("no-manager") == 0 && verdicts.forward >= sent, "{verdicts:?}");
     // `internal` was never removed: it counts on under its id. `inner` judges in every other generation.
     let rules = site.control().show("counters").unwrap()["rules"].clone();
     assert!(rules["internal"]["packets"].as_u64().unwrap() > 0, "{rules}");

@@ -54,7 +54,6 @@ fn back(site: &Site, what: &str) {
     wait_until(&format!("{what}: the fast path is back"), BACK, || works(site))
         .unwrap_or_else(|error| panic!("{error}: {:#}", site.control().show("ports").unwrap()));
     eprintln!("{what}: back after {:?}", since.elapsed());
-    assert!(since.elapsed() < BACK, "{what}: {:?}", since.elapsed());
 }
 
 /// What no port may see: a frame that the policy denies.

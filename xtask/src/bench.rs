@@ -7,10 +7,10 @@ use clap::Args;
 
 use crate::process::{cargo, root, run};
 
-/// Measure packets per second, a TCP stream, and the manager, against the paths beside it (`-- --help` for its options).
+/// Measure packets per second, TCP streams, round trips, and the manager, against the paths beside it (`-- --help` for its options).
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
-    /// Passed on: --quick, --json FILE, --markdown FILE, --only with a list of parts.
+    /// Passed on: --quick, --vms, --json FILE, --html FILE, --markdown FILE, --only with a list of parts.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<OsString>,
 }

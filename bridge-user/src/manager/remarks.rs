@@ -26,7 +26,9 @@ pub(super) fn remarks(topology: &Topology, desired: &Desired, inputs: &Inputs, s
     remarks.extend(redirects(&topology.bridge.name, inputs));
     remarks.extend(zoneless(topology, inputs));
     remarks.extend(seen.iter().filter_map(|(port, addresses)| zoneless_behind(topology, port, addresses)));
-    remarks.extend(no_targets(desired));
+    // Linux 6.3 tells of every link, even if it is no target.
+    let told = inputs.host.links.iter().any(|link| link.xdp_target.is_some());
+    remarks.extend(no_targets(desired, told));
     remarks.extend(nics(desired));
     remarks
 }
@@ -57,20 +59,20 @@ fn zoneless(topology: &Topology, inputs: &Inputs) -> Option<String> {
         .then(|| format!("in no zone of the policy, so that only rules with `any` match: {}", outside.join(", ")))
 }
 
-/// Ports to which XDP cannot redirect: a veth whose peer polls nothing drops such frames without a word.
-fn no_targets(desired: &Desired) -> Option<String> {
+/// Ports to which XDP cannot redirect: a veth whose peer polls nothing drops such frames without a word. `told`: the kernel says which take them.
+fn no_targets(desired: &Desired, told: bool) -> Option<String> {
     if !desired.ports.values().any(|port| port.hook.wants(HookPoint::Xdp)) {
         return None;
     }
     let deaf = desired.ports.values().filter(|port| !port.port.is(PORT_XDP_TARGET));
     let names: Vec<_> = deaf.map(|port| port.name.as_str()).collect();
-    (!names.is_empty()).then(|| {
-        format!(
-            "XDP cannot redirect to {}: frames to there take the slow path (no-xdp-target); a veth needs GRO switched on \
-             at its other end (ethtool -K eth0 gro on)",
-            names.join(", ")
-        )
-    })
+    let why = if told {
+        "a veth needs GRO switched on at its other end (ethtool -K eth0 gro on)"
+    } else {
+        "before Linux 6.3 the kernel does not tell which interfaces take frames from XDP, and only taps are known to"
+    };
+    let sentence = "frames to there take the slow path (no-xdp-target)";
+    (!names.is_empty()).then(|| format!("XDP cannot redirect to {}: {sentence}; {why}", names.join(", ")))
 }
 
 /// Attaching XDP may reset a NIC's link for seconds (once; a restart updates in place).
@@ -190,10 +192,12 @@ mod tests {
         // Whatever their own programs: XDP on another port redirects to them.
         let ports =
             [("vnet0", Hook::XdpTc, TAP), ("vnet1", Hook::Tc, PORT_VIRTUAL), ("vnet2", Hook::XdpTc, PORT_VIRTUAL)];
-        let told = no_targets(&desired(&ports)).unwrap_or_default();
+        let told = no_targets(&desired(&ports), true).unwrap_or_default();
         assert!(told.starts_with("XDP cannot redirect to vnet1, vnet2: ") && told.contains("ethtool"), "{told}");
-        assert_eq!(no_targets(&desired(&ports[..1])), None);
+        let untold = no_targets(&desired(&ports), false).unwrap_or_default();
+        assert!(untold.contains("vnet1, vnet2: ") && untold.contains("before Linux 6.3"), "{untold}");
+        assert_eq!(no_targets(&desired(&ports[..1]), true), None);
         // Where nothing runs XDP nothing is redirected by it.
-        assert_eq!(no_targets(&desired(&ports[1..2])), None);
+        assert_eq!(no_targets(&desired(&ports[1..2]), true), None);
     }
 }

@@ -22,7 +22,7 @@ mount -t tmpfs tmpfs /run
 mkdir "$VM_ROOT" /run/checkout
 mount -t 9p -o ro,trans=virtio,version=9p2000.L,msize=512000,cache=loose cached "$VM_ROOT" || exit 1
 mount --bind "$VM_ROOT$VM_MODULES" /lib/modules
-modprobe -a veth bridge tun openvswitch cls_bpf sch_ingress
+modprobe -a veth bridge br_netfilter tun openvswitch cls_bpf sch_ingress
 mount --bind "$VM_ROOT$VM_CHECKOUT" /run/checkout
 for dir in run tmp; do mount -t tmpfs tmpfs "$VM_ROOT/$dir"; done
 mkdir -p "$VM_ROOT$VM_CHECKOUT"
@@ -36,6 +36,8 @@ const ROOT: &str = "/run/root";
 /// The files once more, for that mount.
 const CACHED: &str = "-fsdev local,id=cached,path=/,security_model=none,readonly=on,multidevs=remap \
     -device virtio-9p-pci,fsdev=cached,mount_tag=cached";
+/// Tells tests that what they wait for takes longer here.
+const PATIENCE: &str = "FASTBRIDGE_PATIENCE=10";
 /// What costs an emulated machine time and gives a test nothing.
 const KERNEL: [&str; 2] = ["mitigations=off", "no5lvl"];
 const POLL: Duration = Duration::from_millis(300);
@@ -74,7 +76,7 @@ impl Guest {
         let inner = dir.path().join("command");
         fs::write(&inner, format!("cd '{}'\n{line}\n", root().display()))?;
         let text = format!(
-            "export VM_MODULES='{}' VM_OUT='{}' VM_CHECKOUT='{}' VM_ROOT={ROOT}\n({PREPARE}) >'{out}' 2>&1 || exit 1\n\
+            "export VM_MODULES='{}' VM_OUT='{}' VM_CHECKOUT='{}' VM_ROOT={ROOT} {PATIENCE}\n({PREPARE}) >'{out}' 2>&1 || exit 1\n\
              chroot {ROOT} bash '{}' >'{out}' 2>&1 </dev/null\necho $? >'{}'\n",
             modules.display(),
             dir.path().display(),

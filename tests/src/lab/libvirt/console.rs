@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
+use crate::run;
 
 /// A command that has not ended by then will not.
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);
@@ -36,7 +37,7 @@ impl Console {
     pub(super) fn await_shell(&self, limit: Duration) -> Result<()> {
         let end = Instant::now() + limit;
         while Instant::now() < end {
-            if self.ask(":", ASK).is_ok() {
+            if self.ask(":", ASK * run::patience()).is_ok() {
                 return Ok(());
             }
         }
@@ -44,7 +45,7 @@ impl Console {
     }
 
     pub(super) fn run(&self, line: &str) -> Result<(String, u8)> {
-        self.ask(line, COMMAND_LIMIT)
+        self.ask(line, COMMAND_LIMIT * run::patience())
     }
 
     fn ask(&self, line: &str, limit: Duration) -> Result<(String, u8)> {

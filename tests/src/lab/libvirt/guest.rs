@@ -174,7 +174,7 @@ impl Guest {
     /// Returns once it has booted.
     pub fn await_boot(&self) -> Result<()> {
         self.console
-            .await_shell(BOOT_LIMIT)
+            .await_shell(BOOT_LIMIT * run::patience())
             .map_err(|error| Error::Invalid(format!("{} does not boot: {error}", self.name)))
     }
 
