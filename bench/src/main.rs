@@ -35,7 +35,7 @@ use crate::{
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
 struct Options {
-    /// Fewer rounds: under three minutes, wider spread.
+    /// Fewer rounds: much shorter, wider spread.
     #[arg(long)]
     quick: bool,
     #[command(flatten)]
