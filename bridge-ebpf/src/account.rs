@@ -2,7 +2,7 @@
 
 use aya_ebpf::EbpfContext;
 use bridge_common::{
-    abi::{CELLS, Cell, Counted},
+    abi::{CELLS, Cell},
     decide::NO_RULE,
 };
 
@@ -11,12 +11,12 @@ use crate::{
     verifier::unknown,
 };
 
-/// Counts one frame of `len` bytes. With the `trace` feature it is logged as well: cell numbers are those of
+/// Counts one frame of `len` bytes under a cell of `Counted::cell`. With the `trace` feature it is logged as well: cell numbers are those of
 /// `bridge_common::abi::Counted::cell`.
 #[inline(always)]
-pub fn account<C: EbpfContext>(context: &C, slot: u16, counted: Counted, rule: u32, len: u32) {
+pub fn account<C: EbpfContext>(context: &C, slot: u16, cell: usize, rule: u32, len: u32) {
     // The kernel compares the number that it indexes with, and no other.
-    let cell = unknown(counted.cell());
+    let cell = unknown(cell);
     if let Some(counters) = COUNTERS.get_ptr_mut(u32::from(slot))
         && cell < CELLS
     {

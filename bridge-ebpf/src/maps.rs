@@ -14,6 +14,7 @@ use bridge_common::abi::{
     },
 };
 use bridge_common::decide::{Memo, Scratch};
+use core::cell::UnsafeCell;
 
 const STATIONS: usize = DEFAULT_LIMITS.stations as usize;
 const SLOT_COUNT: usize = DEFAULT_LIMITS.ports as usize + 1;
@@ -32,6 +33,26 @@ type Pairs = Array<u64, 1, INNER_ARRAY>;
 
 #[btf_map]
 pub static CONTROL: Array<u64, { control::SLOTS as usize }> = Array::new();
+/// A `u64` at a fixed address, which needs no look-up.
+pub struct Word(UnsafeCell<u64>);
+
+// SAFETY: only ever read whole, or added to atomically.
+unsafe impl Sync for Word {}
+
+impl Word {
+    /// Where it lies.
+    #[inline(always)]
+    pub fn get(&self) -> *mut u64 {
+        self.0.get()
+    }
+}
+
+/// `bridge_common::abi::maps::EPOCH`.
+#[unsafe(link_section = ".bss.epoch")]
+pub static EPOCH: Word = Word(UnsafeCell::new(0));
+/// `bridge_common::abi::maps::MOVES`.
+#[unsafe(link_section = ".bss.moves")]
+pub static MOVES: Word = Word(UnsafeCell::new(0));
 #[btf_map]
 pub static SLOTS: HashMap<u32, u32, INTERFACES> = HashMap::new();
 #[btf_map]

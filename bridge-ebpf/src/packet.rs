@@ -78,6 +78,16 @@ pub struct XdpFrame<'a> {
     len: u32,
 }
 
+/// Length of all its buffers.
+#[inline(always)]
+fn buff_len(ctx: &XdpContext) -> u32 {
+    // SAFETY: the context is the kernel's own.
+    let len = unsafe { bpf_xdp_get_buff_len(ctx.as_ptr().cast()) };
+    // SAFETY: the kernel adds `unsigned int`s into a u32. The compiler would cut it down to one again and again.
+    unsafe { core::hint::assert_unchecked(len <= u64::from(u32::MAX)) };
+    len as u32
+}
+
 impl<'a> XdpFrame<'a> {
     #[inline(always)]
     pub fn new(ctx: &'a XdpContext) -> Self {
@@ -87,7 +97,7 @@ impl<'a> XdpFrame<'a> {
                 ctx,
                 data: pointer::<{ offset_of!(xdp_md, data) }>(ctx.as_ptr()),
                 data_end: pointer::<{ offset_of!(xdp_md, data_end) }>(ctx.as_ptr()),
-                len: bpf_xdp_get_buff_len(ctx.as_ptr().cast()) as u32,
+                len: buff_len(ctx),
             }
         }
     }
@@ -115,8 +125,8 @@ impl Frame for XdpFrame<'_> {
     }
 
     #[inline(always)]
-    fn peek<H: Header>(&self, offset: u32) -> Option<H> {
-        linear(self.data, self.data_end, offset)
+    fn first<const N: usize>(&self) -> Option<*const u8> {
+        if self.data + N <= self.data_end { Some(self.data as *const u8) } else { None }
     }
 
     #[inline(always)]
@@ -191,8 +201,8 @@ impl Frame for SkbFrame<'_> {
     }
 
     #[inline(always)]
-    fn peek<H: Header>(&self, offset: u32) -> Option<H> {
-        linear(self.data, self.data_end, offset)
+    fn first<const N: usize>(&self) -> Option<*const u8> {
+        if self.data + N <= self.data_end { Some(self.data as *const u8) } else { None }
     }
 
     #[inline(always)]

@@ -14,8 +14,8 @@ use bridge_common::{
 };
 
 use crate::maps::{
-    BESIDE, CONTROL, FDB, FLOWS, FREED, GUARD, L4, MEMO, NEAR_SLOTS, PAIRS, PORTS, SLOTS, USED, VLANS, ZONELESS,
-    ZONES4, ZONES6,
+    BESIDE, CONTROL, EPOCH, FDB, FLOWS, FREED, GUARD, L4, MEMO, MOVES, NEAR_SLOTS, PAIRS, PORTS, SLOTS, USED, VLANS,
+    ZONELESS, ZONES4, ZONES6,
 };
 
 /// All maps together.
@@ -30,7 +30,12 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn control(&self, word: Control) -> u64 {
-        match CONTROL.get_ptr(word as u32) {
+        let at = match word {
+            Control::Epoch => Some(EPOCH.get().cast_const()),
+            Control::Moves => Some(MOVES.get().cast_const()),
+            _ => CONTROL.get_ptr(word as u32),
+        };
+        match at {
             // SAFETY: an array element lives as long as its map; volatile because the manager writes it meanwhile.
             Some(word) => unsafe { word.read_volatile() },
             None => 0,
@@ -203,10 +208,8 @@ impl TablesMut for Maps {
 
     #[inline(always)]
     fn raise_moves(&self) {
-        if let Some(word) = CONTROL.get_ptr_mut(Control::Moves as u32) {
-            // SAFETY: as in `charge`.
-            unsafe { atomic_add(word, 1) };
-        }
+        // SAFETY: as in `charge`.
+        unsafe { atomic_add(MOVES.get(), 1) };
     }
 
     #[inline(always)]

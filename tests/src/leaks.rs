@@ -10,6 +10,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::Command;
 use std::time::Duration;
 
+use bridge_common::abi::maps;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
@@ -83,7 +84,8 @@ fn bpf_objects() -> Result<Objects> {
 /// loads BPF programs on this machine is none of a lab's business.
 fn is_ours(object: &Value) -> bool {
     let name = object["name"].as_str().unwrap_or_default();
-    let map = bridge_common::abi::maps::ALL.iter().any(|map| map[..map.len().min(15)] == *name);
+    let names = maps::ALL.iter().map(|map| maps::in_object(map));
+    let map = names.map(|map| &map[..map.len().min(15)]).any(|map| map == name);
     name.starts_with("fastbridge_") || map
 }
 

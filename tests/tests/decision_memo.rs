@@ -29,7 +29,7 @@ fn no_frame_fares_differently() {
         for (hook, program) in HOOKS.into_iter().zip([Program::In, Program::Xdp]) {
             let same = |second: &Bytes<'_>| remembering_changes_nothing(&case.tables, &frame, second, ifindex, hook);
             same(&frame);
-            if !matches!(step.want(program), Want::Forward(_)) {
+            if !matches!(step.want(program), Want::Forward(_) | Want::Drop(_)) {
                 continue;
             }
             same(&Bytes { tag: Some(Tag::customer(5)), ..frame });
@@ -82,6 +82,22 @@ fn a_tag_beside_a_frame_is_heeded_at_once() {
     assert_eq!(verdict(&tables, Hook::Xdp), Verdict::Punt(Punt::Vlan));
 }
 
+/// A denied frame is dropped again without a look at the tables, until the epoch says that they have changed.
+#[test]
+fn a_drop_is_remembered_as_well() {
+    for hook in HOOKS {
+        let mut setup = world();
+        deny(&mut setup);
+        setup.set(Control::Epoch, 7);
+        let tables = HostTables::new(setup);
+        assert_eq!(verdict(&tables, hook), Verdict::Drop(Drop::Policy));
+        tables.manage(|setup| setup.publish(3, support::world::policy(|_| ())));
+        assert_eq!(verdict(&tables, hook), Verdict::Drop(Drop::Policy), "nothing was remembered");
+        tables.manage(|setup| setup.set(Control::Epoch, 8));
+        assert!(is_forward(verdict(&tables, hook)));
+    }
+}
+
 fn deny(setup: &mut Setup) {
     let everything = support::world::policy(|policy| policy.rules.clear());
     setup.publish(2, everything);
@@ -104,7 +120,7 @@ fn it_ends_by_itself() {
         let tables = warm(hook);
         tables.manage(|setup| {
             deny(setup);
-            setup.now_ns += 20_000_000;
+            setup.now_ns += 50_000_000;
         });
         assert_eq!(verdict(&tables, hook), Verdict::Drop(Drop::Policy));
     }

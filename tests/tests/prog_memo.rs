@@ -1,4 +1,4 @@
-//! Remembered decisions in the kernel: right after a forwarded frame, no frame like it fares otherwise than on the host
+//! Remembered decisions in the kernel: right after a frame that was forwarded or dropped, no frame like it fares otherwise than on the host
 //! without memory; and the programs do remember, or this proves nothing. Needs root.
 
 #![allow(clippy::unwrap_used)]
@@ -15,13 +15,20 @@ use support::cases::{self, a_to_b};
 use support::kernel::{Kernel, namespace};
 use support::world::{INSIDE, PA, PB};
 
-/// Forwarded golden frames, one for each kind of header that a memo could mistake, with the tables that they met.
-fn forwarded(program: Program) -> Vec<(Setup, Step)> {
+/// Forwarded and dropped golden frames, one for each kind of header that a memo could mistake, with the tables that they met.
+fn remembered(program: Program) -> Vec<(Setup, Step)> {
     let mut seen = BTreeSet::new();
     let first = cases::all().into_iter().map(|case| (case.tables, case.steps[0].clone()));
     first
-        .filter(|(_, step)| matches!(step.want(program), Want::Forward(_)) && step.programs().contains(&program))
-        .filter(|(_, step)| !step.gso && seen.insert([12, 14, 20, 23].map(|at| step.frame[at])))
+        .filter(|(_, step)| matches!(step.at, At::Ingress(_)) && step.programs().contains(&program) && !step.gso)
+        .filter(|(_, step)| {
+            let verdict = match step.want(program) {
+                Want::Forward(_) => None,
+                Want::Drop(reason) => Some(reason),
+                _ => return false,
+            };
+            step.frame.len() > 23 && seen.insert((verdict, [12, 14, 20, 23].map(|at| step.frame[at])))
+        })
         .map(|(mut tables, step)| {
             tables.set(Control::Epoch, 1);
             (tables, step)
@@ -57,7 +64,7 @@ fn no_frame_fares_differently_in_the_kernel() {
             let mut kernel = Kernel::load();
             let (mut runs, mut wrong) = (0, Vec::new());
             for program in [Program::In, Program::Xdp] {
-                for (tables, first) in forwarded(program) {
+                for (tables, first) in remembered(program) {
                     for frame in like(&first.frame) {
                         let second = Step { frame, ..first.clone() };
                         let ran = kernel.run_after(&tables, &first, &second, program);
@@ -78,7 +85,7 @@ fn no_frame_fares_differently_in_the_kernel() {
 
 /// What the host says of `second` on the tables that `first` leaves, with nothing remembered.
 fn on_host(tables: &Setup, first: &Step, second: &Step, program: Program) -> (Action, bridge_tests::model::Counts) {
-    let At::Ingress(ifindex) = first.at else { panic!("a forwarded frame has entered") };
+    let At::Ingress(ifindex) = first.at else { panic!("a remembered frame has entered") };
     let hook = if program == Program::Xdp { bridge_common::decide::Hook::Xdp } else { bridge_common::decide::Hook::Tc };
     let warm = HostTables::new(tables.clone());
     warm.ingress(&Bytes::new(&first.frame), ifindex, hook);

@@ -1,6 +1,6 @@
 //! The control words: an `Array<u64>`, each word its own aligned store, so that a reader never sees half of one.
 
-/// Index of a control word in the `CONTROL` map.
+/// A control word: its index in the map `CONTROL`; [`Control::Epoch`] and [`Control::Moves`] lie in maps of their own.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Control {

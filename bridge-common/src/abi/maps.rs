@@ -1,7 +1,11 @@
 //! Names of the maps (as in the BPF object and as pinned) and their default capacities.
 
-/// Per-host control words, see [`super::control`]. `Array<u64>`.
+/// Per-host control words, see [`super::control`], all but two. `Array<u64>`.
 pub const CONTROL: &str = "CONTROL";
+/// [`super::Control::Epoch`]: the one `u64` of a map of its own, which the programs read without a look-up. `Array`.
+pub const EPOCH: &str = "EPOCH";
+/// [`super::Control::Moves`], likewise.
+pub const MOVES: &str = "MOVES";
 /// ifindex (`u32`) to port slot or [`super::OWN_DEVICE`] (`u32`). `HashMap`.
 pub const SLOTS: &str = "SLOTS";
 /// ifindex below [`NEAR_IFINDEX`] to the same (`u32`), 0 = ask [`SLOTS`]: what holds there for the first interfaces, without
@@ -46,8 +50,10 @@ pub const MEMO: &str = "MEMO";
 pub const LAST_VERDICT: &str = "LAST_VERDICT";
 
 /// Every map, in the order of their declaration.
-pub const ALL: [&str; 21] = [
+pub const ALL: [&str; 23] = [
     CONTROL,
+    EPOCH,
+    MOVES,
     SLOTS,
     NEAR_SLOTS,
     PORTS,
@@ -69,6 +75,21 @@ pub const ALL: [&str; 21] = [
     MEMO,
     LAST_VERDICT,
 ];
+
+/// The section of [`EPOCH`] in the BPF object. Maps without a look-up are sections there, and bear the section's name; a pin's name has no dot.
+pub const EPOCH_SECTION: &str = ".bss.epoch";
+/// The section of [`MOVES`].
+pub const MOVES_SECTION: &str = ".bss.moves";
+
+/// What a map is called in the BPF object, and by the kernel.
+#[must_use]
+pub fn in_object(name: &str) -> &str {
+    match name {
+        EPOCH => EPOCH_SECTION,
+        MOVES => MOVES_SECTION,
+        _ => name,
+    }
+}
 
 /// Capacities that the `[limits]` table of the topology file may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -100,8 +121,8 @@ pub const DEFAULT_LIMITS: Limits = Limits {
     rules: 1024,
 };
 
-/// Length of [`MEMO`], a power of two.
-pub const MEMOS: u32 = 1024;
+/// Length of [`MEMO`], a power of two: half of it for each hook.
+pub const MEMOS: u32 = 8192;
 /// The bridge's own devices that are known: itself and a device for each VLAN. They come on top of `limits.ports` in [`SLOTS`].
 pub const OWN_DEVICES: u32 = 4096;
 /// Length of [`NEAR_SLOTS`].

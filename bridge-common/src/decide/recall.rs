@@ -1,82 +1,96 @@
-//! What was decided for one frame holds for the next one like it, for a few milliseconds.
+//! What was decided for one frame holds for the next one like it, for a few hundredths of a second.
 //!
-//! [`remember`] keeps a decision to forward in a small table of this CPU; [`recall`] finds it there, without another look-up. It
+//! [`remember`] keeps a decision to forward or to drop in a small table of this CPU; [`recall`] finds it there, without another look-up. It
 //! gives what [`ingress`](super::ingress) would give, because
 //! * only IPv4 TCP and UDP without options and fragments is remembered, untagged on both sides, and only where neither a flow nor a rule with
 //!   ports had a say: a memo stands for all flows between two stations' addresses;
-//! * what the decision read from such a frame is compared (MACs, addresses, protocol) or judged again (well-known ports, lengths,
-//!   MTU, checksum);
+//! * what the decision read from such a frame is compared (MACs, addresses, protocol) or judged again (well-known ports, lengths, and, to
+//!   forward it, MTU and checksum);
 //! * what it read from tables stands under the epoch: the manager raises it after each change, the programs when a station moves;
-//! * what time changes (heartbeat, ageing, the next note of a station's time) was good for longer than a memo is.
+//! * what time changes (heartbeat, ageing, the next note of a station's time) was good for longer than a memo is; a frame that is dropped
+//!   asks for none of it, and teaches nothing.
 //!
 //! A table that nobody raises an epoch for stays empty. Must not: change anything else than a memo.
 
 #[cfg(test)]
 mod tests;
 
-use super::{Decision, Hold, Hook, Retag, Scratch, Tables, TablesMut, Verdict};
+use super::{Decision, Hold, Hook, NO_RULE, Retag, Scratch, Tables, TablesMut, Verdict};
 use crate::{
-    abi::{Control, NO_PORT, maps::MEMOS},
-    wire::{Frame, Head, is_full_checksum},
+    abi::{Control, Counted, Drop, NO_PORT, maps::MEMOS},
+    wire::{Alike, Frame, Head, is_full_checksum},
 };
 
 /// A memo is good for less than this many of the kernel's ticks, of 1 to 10 ms.
-const TICKS: u64 = 4;
-/// At the time of a decision that is remembered, nothing in it may change by itself for so long: [`TICKS`] of the longest
+const TICKS: u64 = 10;
+/// At the time of a decision to forward that is remembered, nothing in it may change by itself for so long: [`TICKS`] of the longest
 /// kind, and one that the coarse clock may be late.
-pub(super) const LASTS_NS: u64 = 50_000_000;
-const INDEX_BITS: u32 = MEMOS.trailing_zeros();
+pub(super) const LASTS_NS: u64 = 110_000_000;
+const INDEX_BITS: u32 = (MEMOS / 2).trailing_zeros();
+const FORWARD: u16 = Counted::Forward.cell() as u16;
+/// Stands for [`NO_RULE`]. No rule has this slot: a topology file has 16,384 rules at most, and a swap needs twice their slots.
+const NONE: u16 = u16::MAX;
+/// Ethernet header.
+const HEADER: u32 = 14;
 
 /// One remembered decision. All zeros: none, as no frame has such a head.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memo {
-    head: [u64; 4],
-    /// ifindex and hook.
-    from: u64,
+    alike: Alike,
     epoch: u64,
     ticks: u64,
-    rule: u32,
-    mtu: u32,
+    /// Of the egress port.
     ifindex: u32,
+    rule: u16,
     slot: u16,
     to: u16,
+    /// How it counts.
+    cell: u16,
+    /// Of the egress port, and no more than a frame of 64 KiB needs.
+    mtu: u16,
     /// Of the pseudo-header; 0 where checksums do not matter.
     address_sum: u16,
-    pad: [u16; 3],
 }
-const _: () = assert!(size_of::<Memo>() == 80 && MEMOS.is_power_of_two());
+const _: () = assert!(size_of::<Memo>() == 64 && MEMOS.is_power_of_two());
 
-/// A frame to forward, as decided before.
+/// A frame to forward or to drop, as decided before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recalled {
     /// Slot of the ingress port.
     pub slot: u16,
-    /// Slot of the egress port.
+    /// How it counts, see [`Counted::cell`].
+    pub cell: u16,
+    /// Slot of the egress port, if it is to be forwarded.
     pub to: u16,
     /// Interface index of the egress port.
     pub ifindex: u32,
     /// Frame length to count.
     pub len: u32,
-    /// Rule slot that the frame counts under.
+    /// Rule slot that the frame counts under, or [`NO_RULE`].
     pub rule: u32,
 }
 
-/// Under what tables are read: the manager's and the programs' own count of changes; 0 = remember nothing.
-#[inline(always)]
-pub fn epoch<T: Tables>(tables: &T) -> u64 {
-    let managers = tables.control(Control::Epoch);
-    if managers == 0 { 0 } else { managers << 32 | tables.control(Control::Moves) & 0xffff_ffff }
+impl Recalled {
+    /// Whether it is to be forwarded; else it is dropped.
+    #[inline(always)]
+    pub const fn forwards(&self) -> bool {
+        self.cell == FORWARD
+    }
 }
 
-/// The decision for a frame like this one, if it was to forward and still holds.
+/// Under what tables are read: the manager's and the programs' own count of changes; nothing is remembered under the manager's 0.
+#[inline(always)]
+pub fn epoch<T: Tables>(tables: &T) -> u64 {
+    (tables.control(Control::Epoch) << 32).wrapping_add(tables.control(Control::Moves))
+}
+
+/// The decision for a frame like this one, if it was to forward or to drop and still holds.
 #[inline(always)]
 pub fn recall<T: Tables, F: Frame>(tables: &T, frame: &F, ifindex: u32, hook: Hook, epoch: u64) -> Option<Recalled> {
-    let head: Head = frame.peek(0)?;
-    let alike = head.alike();
-    let from = origin(ifindex, hook);
-    let memo = tables.memo(index(&alike, from))?;
-    if memo.from != from || !same(&memo.head, &alike) || memo.epoch != epoch {
+    let head = Head::of(frame)?;
+    let memo = tables.memo(index(&head, hook))?;
+    if !head.is(&memo.alike, ifindex) || memo.epoch != epoch {
         return None;
     }
     if tables.ticks().wrapping_sub(memo.ticks) >= TICKS || head.may_be_dhcp() {
@@ -85,13 +99,18 @@ pub fn recall<T: Tables, F: Frame>(tables: &T, frame: &F, ifindex: u32, hook: Ho
     if frame.metadata_tag().is_some() || frame.is_fragmented_buffer() {
         return None;
     }
-    let len = frame.len();
     let (checksum, length) = head.transport(frame)?;
-    let small = len <= memo.mtu.saturating_add(14) || hook == Hook::Tc && frame.is_gso();
+    let len = frame.len();
+    let Memo { slot, cell, to, ifindex, rule, .. } = *memo;
+    let rule = if rule == NONE { NO_RULE } else { u32::from(rule) };
+    let known = Recalled { slot, cell, to, ifindex, len, rule };
+    if !known.forwards() {
+        return Some(known);
+    }
+    let small = u64::from(len) <= u64::from(memo.mtu) + u64::from(HEADER) || hook == Hook::Tc && frame.is_gso();
     let sum = memo.address_sum;
     let whole = sum == 0 || !head.may_be_tunnel() && is_full_checksum(checksum, sum, length);
-    let Memo { slot, to, ifindex, rule, .. } = *memo;
-    if small && whole { Some(Recalled { slot, to, ifindex, len, rule }) } else { None }
+    if small && whole { Some(known) } else { None }
 }
 
 /// Keeps a settled decision that will hold for a while. `scratch` is the one that [`ingress`](super::ingress) left.
@@ -104,51 +123,46 @@ pub fn remember<T: TablesMut, F: Frame>(
     decision: &Decision,
     scratch: &Scratch,
 ) {
-    let Verdict::Forward { slot: to, ifindex, retag } = decision.verdict else { return };
     let Hold { epoch, mtu, sums, ports_read, lasting, .. } = scratch.hold;
-    if !lasting || ports_read || epoch == 0 || to == NO_PORT || retag != Retag::KEEP {
+    if ports_read || epoch >> 32 == 0 {
         return;
     }
-    let Some(head) = frame.peek::<Head>(0) else { return };
+    let (to, ifindex, cell) = match decision.verdict {
+        Verdict::Forward { slot, ifindex, retag: Retag::KEEP } if lasting && slot != NO_PORT => {
+            (slot, ifindex, FORWARD)
+        }
+        Verdict::Drop(reason) if is_kept(reason) => (NO_PORT, 0, Counted::Drop(reason).cell() as u16),
+        _ => return,
+    };
+    let Some(head) = Head::of(frame) else { return };
     if !head.is_common() || head.may_be_dhcp() || frame.metadata_tag().is_some() {
         return;
     }
-    let alike = head.alike();
-    let from = origin(from, hook);
-    tables.edit_memo(index(&alike, from), |memo| {
+    tables.edit_memo(index(&head, hook), |memo| {
         *memo = Memo {
-            head: alike,
-            from,
+            alike: head.alike(from),
             epoch,
             ticks: tables.ticks(),
-            rule: decision.rule,
-            mtu,
             ifindex,
+            rule: if decision.rule == NO_RULE { NONE } else { decision.rule as u16 },
             slot: decision.slot,
             to,
+            cell,
+            mtu: if mtu > u32::from(u16::MAX) { u16::MAX } else { mtu as u16 },
             address_sum: if sums { head.address_sum() } else { 0 },
-            pad: [0; 3],
         };
     });
 }
 
-/// The two hooks decide differently.
+/// Reasons that stand in what alike frames share, and in tables.
 #[inline(always)]
-fn origin(ifindex: u32, hook: Hook) -> u64 {
-    u64::from(ifindex) | if hook == Hook::Xdp { 1 << 32 } else { 0 }
+const fn is_kept(reason: Drop) -> bool {
+    matches!(reason, Drop::Policy | Drop::HostSpoof | Drop::StationElsewhere | Drop::GuardMac | Drop::GuardIp)
 }
 
-/// Word by word. Comparing arrays would call a function.
+/// The two hooks decide differently: each has a half of the table.
 #[inline(always)]
-fn same(a: &[u64; 4], b: &[u64; 4]) -> bool {
-    a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3]
-}
-
-/// Multiplicative hashing: the high bits of a product depend on all bits of its factor (Knuth, TAOCP 6.4).
-#[inline(always)]
-fn index(head: &[u64; 4], from: u64) -> u32 {
-    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-    let fold = |hash: u64, word: u64| ((hash >> 29) ^ hash ^ word).wrapping_mul(FACTOR);
-    let hash = fold(fold(head[0] ^ head[3], head[1]), from ^ head[2]);
-    (hash >> (64 - INDEX_BITS)) as u32
+fn index(head: &Head<'_>, hook: Hook) -> u32 {
+    let half = if hook == Hook::Xdp { MEMOS / 2 } else { 0 };
+    half + (head.hash() >> (64 - INDEX_BITS)) as u32
 }

@@ -26,11 +26,14 @@ fn pseudo_sum(ip: &Ip) -> u16 {
     fold(words(&ip.src) + words(&ip.dst) + proto_sum(ip.proto) + length_sum(ip.l4_len))
 }
 
-/// [`has_full_checksum`] of a TCP or UDP `checksum`, host byte order, over `length` bytes, no tunnel; `addresses` is an
+/// [`has_full_checksum`] of a TCP or UDP `checksum` as it lies in memory, over `length` bytes, no tunnel; `addresses` is an
 /// [`address_sum`].
 #[inline(always)]
-pub fn is_full_checksum(checksum: u16, addresses: u16, length: u32) -> bool {
-    checksum != 0 && checksum != fold(u64::from(addresses) + length_sum(length))
+pub fn is_full_checksum(checksum: u16, addresses: u16, length: u16) -> bool {
+    // Neither is 0, so that one carry is all, and the sum is the one that `fold` gives.
+    let sum = u64::from(addresses) + u64::from(length.to_be());
+    let sum = (sum & 0xffff) + (sum >> 16);
+    checksum != 0 && u64::from(checksum) != sum
 }
 
 /// The part of the pseudo-header's sum that does not depend on the length: 16 bits as they lie in memory, never 0.

@@ -1,129 +1,196 @@
-//! The first 40 bytes of the commonest frame at fixed places: untagged Ethernet, IPv4 without options, TCP or UDP.
+//! The first 42 bytes of the commonest frame at fixed places: untagged Ethernet, IPv4 without options, TCP or UDP.
 //!
 //! Must agree with [`parse`](super::parse): what is read here is what that would read.
 
+use core::marker::PhantomData;
+
 use super::{
-    Frame, Header, checksum,
+    Frame, checksum,
     ports::{is_tunnel, may_be_dhcp},
     proto,
 };
 
-/// Bytes 0 to 40: both MACs, ethertype, the IPv4 header, both ports and two bytes more.
+/// Where those bytes lie. Every word is read from there when it is asked for: what is kept over a call of the kernel has to be stored first.
 #[derive(Clone, Copy)]
-pub struct Head([u64; 5]);
-
-// SAFETY: integers, the same as its words.
-unsafe impl Header for Head {
-    type Words = [u64; 5];
+pub struct Head<'a> {
+    at: *const u8,
+    _frame: PhantomData<&'a ()>,
 }
 
-/// In each word the bytes that make two frames alike. Left out: TOS, total length, identification, DF and the reserved
-/// flag, TTL, header checksum, and everything behind the addresses.
-const ALIKE: [u64; 5] = [
-    u64::MAX,
-    u64::from_ne_bytes([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0]),
-    u64::from_ne_bytes([0, 0, 0, 0, 0x3f, 0xff, 0, 0xff]),
-    u64::from_ne_bytes([0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
-    u64::from_ne_bytes([0xff, 0xff, 0, 0, 0, 0, 0, 0]),
-];
-const _: () = assert!(ALIKE[2] & ALIKE[4] == 0, "they share a word");
+/// What two frames share that are alike: MACs, addresses, protocol, TOS, TTL, the fragment word, what kind of header it is, and where they
+/// came in. As words that need no masks.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Alike {
+    /// Bytes 0 to 16: both MACs, ethertype, version and header length, TOS.
+    front: [u64; 2],
+    /// Bytes 26 to 34.
+    addresses: u64,
+    /// Bytes 20 to 24: flags and fragment offset, TTL, protocol.
+    middle: u32,
+    origin: u32,
+}
+
 /// Ethertype IPv4, version 4, header length 5 words.
 const SHAPE: u64 = u64::from_ne_bytes([0, 0, 0, 0, 0x08, 0x00, 0x45, 0]);
 const SHAPE_BYTES: u64 = u64::from_ne_bytes([0, 0, 0, 0, 0xff, 0xff, 0xff, 0]);
-const FRAGMENT_BYTES: u64 = u64::from_ne_bytes([0, 0, 0, 0, 0x3f, 0xff, 0, 0]);
+/// More fragments, and where this one starts.
+const FRAGMENT_BYTES: u32 = u32::from_ne_bytes([0x3f, 0xff, 0, 0]);
 
-const ETH_LEN: u32 = 14;
-const IP_LEN: u32 = 20;
-const UDP_LEN: u32 = 8;
-const TCP_LEN: u32 = 20;
-const UDP_CHECKSUM: u32 = 40;
-/// Data offset, flags, window, checksum, urgent pointer: the last eight bytes of a TCP header.
-const TCP_TAIL: u32 = 46;
+const HEAD_LEN: usize = 42;
+const ETH_LEN: u64 = 14;
+const IP_LEN: u64 = 20;
+const UDP_LEN: u64 = 8;
+const TCP_LEN: u64 = 20;
+/// Where a TCP header without options ends, its data offset and its checksum.
+const TCP_END: usize = 54;
+const TCP_OFFSET: usize = 46;
+const TCP_CHECKSUM: usize = 50;
 
-impl Head {
-    /// The bytes that make two frames alike, as words: MACs, addresses, protocol, what kind of header it is.
+/// Loads a word that lies anywhere in memory. Kernel programs load it at once: the alternative is one load for each byte.
+///
+/// # Safety
+/// `at..at + offset + size_of::<W>()` must be readable.
+#[inline(always)]
+unsafe fn word<W: Copy>(at: *const u8, offset: usize) -> W {
+    // SAFETY: by the caller's contract.
+    let at = unsafe { at.add(offset) }.cast::<W>();
+    #[cfg(target_arch = "bpf")]
+    // SAFETY: BPF loads may be unaligned on every architecture that we attach on.
+    unsafe {
+        *at
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    // SAFETY: by the caller's contract.
+    unsafe {
+        at.read_unaligned()
+    }
+}
+
+impl<'a> Head<'a> {
+    /// `None` if so many bytes do not lie in one piece.
     #[inline(always)]
-    pub fn alike(&self) -> [u64; 4] {
-        let [a, b, c, d, e] = self.0;
-        [a & ALIKE[0], b & ALIKE[1], c & ALIKE[2] | e & ALIKE[4], d & ALIKE[3]]
+    pub fn of<F: Frame>(frame: &'a F) -> Option<Self> {
+        frame.first::<HEAD_LEN>().map(|at| Self { at, _frame: PhantomData })
+    }
+
+    /// The word at `offset`, as it lies in memory.
+    #[inline(always)]
+    fn word<W: Copy, const OFFSET: usize>(&self) -> W {
+        const { assert!(OFFSET + size_of::<W>() <= HEAD_LEN) };
+        // SAFETY: inside what `Frame::first` gave for this frame, which outlives `self`.
+        unsafe { word(self.at, OFFSET) }
+    }
+
+    #[inline(always)]
+    fn front(&self) -> [u64; 2] {
+        [self.word::<_, 0>(), self.word::<_, 8>()]
+    }
+
+    #[inline(always)]
+    fn addresses(&self) -> u64 {
+        self.word::<_, 26>()
+    }
+
+    #[inline(always)]
+    fn middle(&self) -> u32 {
+        self.word::<_, 20>()
+    }
+
+    /// What makes two frames alike that came in at `origin`, whatever the caller means by it.
+    #[inline(always)]
+    pub fn alike(&self, origin: u32) -> Alike {
+        Alike { front: self.front(), addresses: self.addresses(), middle: self.middle(), origin }
+    }
+
+    /// Whether that is `known`. Word by word: comparing arrays would call a function.
+    #[inline(always)]
+    pub fn is(&self, known: &Alike, origin: u32) -> bool {
+        let [destination, source] = self.front();
+        known.front[0] == destination
+            && known.front[1] == source
+            && known.addresses == self.addresses()
+            && known.middle == self.middle()
+            && known.origin == origin
+    }
+
+    /// Of what makes frames alike: alike frames have the same. Multilinear: the high bits depend on all bits of all words (Thorup, "High
+    /// Speed Hashing for Integers and Strings"), and the products do not wait for each other.
+    #[inline(always)]
+    pub fn hash(&self) -> u64 {
+        let [destination, source] = self.front();
+        (destination.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+            .wrapping_add(source.wrapping_mul(0xd1b5_4a32_d192_ed03))
+            .wrapping_add(self.addresses().wrapping_mul(0xaef1_7502_108e_f2d9))
+    }
+
+    /// Source and destination port, as they lie in memory.
+    #[inline(always)]
+    fn ports(&self) -> [u16; 2] {
+        [self.word::<_, 34>(), self.word::<_, 36>()]
     }
 
     /// Whether it has one of the ports that are looked at whatever the rules say.
     #[inline(always)]
     pub fn may_be_dhcp(&self) -> bool {
-        let (sport, dport) = self.ports();
-        may_be_dhcp(sport, dport)
+        let [sport, dport] = self.ports();
+        may_be_dhcp(u16::from_be(sport), u16::from_be(dport))
     }
 
     /// See [`is_tunnel`]; of TCP it does not matter.
     #[inline(always)]
     pub fn may_be_tunnel(&self) -> bool {
-        is_tunnel(self.ports().1)
-    }
-
-    /// Source and destination port, host byte order.
-    #[inline(always)]
-    fn ports(&self) -> (u16, u16) {
-        let [_, _, a, b, c, d, _, _] = self.0[4].to_ne_bytes();
-        (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))
+        is_tunnel(u16::from_be(self.ports()[1]))
     }
 
     /// Whether this is what the module is about.
     #[inline(always)]
     pub fn is_common(&self) -> bool {
         let proto = self.proto();
-        self.0[1] & SHAPE_BYTES == SHAPE
-            && self.0[2] & FRAGMENT_BYTES == 0
+        self.front()[1] & SHAPE_BYTES == SHAPE
+            && self.middle() & FRAGMENT_BYTES == 0
             && (proto == proto::TCP || proto == proto::UDP)
     }
 
     #[inline(always)]
     fn proto(&self) -> u8 {
-        self.0[2].to_ne_bytes()[7]
+        self.word::<_, 23>()
     }
 
-    /// The transport checksum, host byte order, and the length of the transport part, if every length in a frame of a common
-    /// head is in order.
+    /// The transport checksum as it lies in memory, and the length of the transport part, if every length in a frame of a common head is in
+    /// order.
     #[inline(always)]
-    pub fn transport<F: Frame>(&self, frame: &F) -> Option<(u16, u32)> {
-        let [high, low, ..] = self.0[2].to_ne_bytes();
-        let total = u32::from(u16::from_be_bytes([high, low]));
-        let room = frame.len().checked_sub(ETH_LEN)?;
-        if total > room || total < IP_LEN + UDP_LEN {
+    pub fn transport<F: Frame>(&self, frame: &F) -> Option<(u16, u16)> {
+        let total = u64::from(u16::from_be(self.word::<_, 16>()));
+        if total + ETH_LEN > u64::from(frame.len()) || total < IP_LEN + UDP_LEN {
             return None;
         }
         let length = total - IP_LEN;
         let checksum = if self.proto() == proto::UDP { self.udp(frame, length)? } else { tcp(frame, length)? };
-        Some((checksum, length))
+        Some((checksum, length as u16))
     }
 
     #[inline(always)]
-    fn udp<F: Frame>(&self, frame: &F, length: u32) -> Option<u16> {
-        let [.., high, low] = self.0[4].to_ne_bytes();
-        let stated = u32::from(u16::from_be_bytes([high, low]));
+    fn udp<F: Frame>(&self, frame: &F, length: u64) -> Option<u16> {
+        let stated = u64::from(u16::from_be(self.word::<_, 38>()));
         if stated < UDP_LEN || stated > length && !frame.is_gso() {
             return None;
         }
-        let [checksum]: [u16; 1] = frame.peek(UDP_CHECKSUM)?;
-        Some(u16::from_be(checksum))
+        Some(self.word::<_, 40>())
     }
 
-    /// The part of the pseudo-header's sum that alike frames share; never 0.
+    /// The part of the pseudo-header's sum that alike frames share, as it lies in memory; never 0.
     #[inline(always)]
     pub fn address_sum(&self) -> u16 {
-        let [_, _, a, b, c, d, e, f] = self.0[3].to_ne_bytes();
-        let [g, h, ..] = self.0[4].to_ne_bytes();
-        let (src, dst) = (u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h]));
-        checksum::address_sum(src, dst, self.proto())
+        checksum::address_sum(self.word::<_, 26>(), self.word::<_, 30>(), self.proto())
     }
 }
 
 #[inline(always)]
-fn tcp<F: Frame>(frame: &F, length: u32) -> Option<u16> {
-    let tail: [u8; 8] = frame.peek(TCP_TAIL)?;
-    let header_len = u32::from(tail[0] >> 4) * 4;
-    if header_len < TCP_LEN || header_len > length {
-        return None;
-    }
-    Some(u16::from_be_bytes([tail[4], tail[5]]))
+fn tcp<F: Frame>(frame: &F, length: u64) -> Option<u16> {
+    let at = frame.first::<TCP_END>()?;
+    // SAFETY: 54 bytes, as `first` says.
+    let (offset, checksum): (u8, u16) = unsafe { (word(at, TCP_OFFSET), word(at, TCP_CHECKSUM)) };
+    let header_len = u64::from(offset >> 4) * 4;
+    if header_len < TCP_LEN || header_len > length { None } else { Some(checksum) }
 }

@@ -18,7 +18,7 @@ mod tests;
 
 pub use checksum::{has_full_checksum, is_full_checksum};
 pub use ether::{is_group, is_reserved, parse, parse_into};
-pub use head::Head;
+pub use head::{Alike, Head};
 pub use nd::{link_layer_option, neighbour_target};
 use network_types::{
     arp::ArpHdr,
@@ -46,10 +46,8 @@ pub trait Frame {
     }
     /// Reads a header at `offset`; `None` if it does not lie wholly inside the frame.
     fn read<H: Header>(&self, offset: u32) -> Option<H>;
-    /// As [`Frame::read`], but may refuse what does not lie in one piece: for those who have another way then.
-    fn peek<H: Header>(&self, offset: u32) -> Option<H> {
-        self.read(offset)
-    }
+    /// Where its first `N` bytes lie, if in one piece and readable there.
+    fn first<const N: usize>(&self) -> Option<*const u8>;
     /// Whether it spans several buffers: XDP cannot redirect such a frame to every device.
     fn is_fragmented_buffer(&self) -> bool {
         false
@@ -138,5 +136,9 @@ impl Frame for Bytes<'_> {
         let bytes = self.bytes.get(offset..offset.checked_add(size_of::<H>())?)?;
         // SAFETY: the slice has exactly the header's size, and any bit pattern is valid.
         Some(unsafe { bytes.as_ptr().cast::<H>().read_unaligned() })
+    }
+
+    fn first<const N: usize>(&self) -> Option<*const u8> {
+        self.bytes.get(..N).map(<[u8]>::as_ptr)
     }
 }

@@ -31,8 +31,9 @@ pub fn fastbridge_in(ctx: TcContext) -> i32 {
     let ifindex = unsafe { (*ctx.skb.skb).ifindex };
     let epoch = epoch(&Maps);
     if let Some(known) = recall(&Maps, &SkbFrame::new(&ctx), ifindex, Hook::Tc, epoch) {
-        account(&ctx, known.slot, Counted::Forward, known.rule, known.len);
-        return forward(&ctx, known.ifindex, Retag::KEEP).unwrap_or(NEXT);
+        account(&ctx, known.slot, known.cell.into(), known.rule, known.len);
+        let forwarded = || forward(&ctx, known.ifindex, Retag::KEEP).unwrap_or(NEXT);
+        return if known.forwards() { forwarded() } else { TC_ACT_SHOT };
     }
     let Some(scratch) = scratch(Space::Ingress) else { return TC_ACT_SHOT };
     // Anew: with the pointers of before, what `recall` found out about the frame would stay with the verifier, which would
@@ -49,7 +50,7 @@ pub fn fastbridge_in(ctx: TcContext) -> i32 {
         Verdict::Punt(_) => NEXT,
         Verdict::Drop(_) => TC_ACT_SHOT,
     };
-    account(&ctx, decision.slot, counted(verdict), decision.rule, decision.len);
+    account(&ctx, decision.slot, counted(verdict).cell(), decision.rule, decision.len);
     action
 }
 
@@ -75,7 +76,7 @@ pub fn fastbridge_out(ctx: TcContext) -> i32 {
     let frame = SkbFrame::new(&ctx);
     let decision = egress(&Maps, &frame, ifindex, from, scratch);
     let Some(outcome) = settle_egress(&Maps, &decision, scratch) else { return NEXT };
-    account(&ctx, decision.slot, outcome, decision.rule, decision.len);
+    account(&ctx, decision.slot, outcome.cell(), decision.rule, decision.len);
     match outcome {
         Counted::EgressDrop(_) => discard(),
         _ => NEXT,

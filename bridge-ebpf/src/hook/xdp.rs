@@ -2,7 +2,7 @@
 
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 use bridge_common::{
-    abi::{Counted, Punt},
+    abi::Punt,
     decide::{Hook, Retag, Verdict, counted, epoch, ingress, recall, remember, settle},
 };
 
@@ -19,11 +19,12 @@ use crate::{
 pub fn fastbridge_xdp(ctx: XdpContext) -> u32 {
     let ifindex = ctx.ingress_ifindex() as u32;
     let epoch = epoch(&Maps);
-    if let Some(known) = recall(&Maps, &XdpFrame::new(&ctx), ifindex, Hook::Xdp, epoch)
-        && let Ok(action) = forward(&ctx, known.to, Retag::KEEP)
-    {
-        account(&ctx, known.slot, Counted::Forward, known.rule, known.len);
-        return action;
+    if let Some(known) = recall(&Maps, &XdpFrame::new(&ctx), ifindex, Hook::Xdp, epoch) {
+        let action = if known.forwards() { forward(&ctx, known.to, Retag::KEEP) } else { Ok(xdp_action::XDP_DROP) };
+        if let Ok(action) = action {
+            account(&ctx, known.slot, known.cell.into(), known.rule, known.len);
+            return action;
+        }
     }
     let Some(scratch) = scratch(Space::Xdp) else { return xdp_action::XDP_DROP };
     // Anew, for the verifier's sake, as in the TC program.
@@ -49,6 +50,6 @@ pub fn fastbridge_xdp(ctx: XdpContext) -> u32 {
     if decision.saw_tag && action == xdp_action::XDP_PASS {
         say_saw_tag(&ctx);
     }
-    account(&ctx, decision.slot, counted(verdict), decision.rule, decision.len);
+    account(&ctx, decision.slot, counted(verdict).cell(), decision.rule, decision.len);
     action
 }

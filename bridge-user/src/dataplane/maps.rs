@@ -24,7 +24,9 @@ pub(super) type Pairs = Array<MapData, Pod<Pair>>;
 
 /// Every map that user space reads or writes.
 pub struct Maps {
-    pub(super) control: Array<MapData, u64>,
+    control: Array<MapData, u64>,
+    epoch: Array<MapData, u64>,
+    moves: Array<MapData, u64>,
     pub(super) slots: HashMap<MapData, u32, u32>,
     pub(super) near_slots: Array<MapData, u32>,
     pub(super) ports: Array<MapData, Pod<Port>>,
@@ -53,7 +55,7 @@ impl Maps {
     /// # Errors
     /// [`DataplaneError::Map`] naming the map that is missing or of another type.
     pub fn take(ebpf: &mut Ebpf) -> Result<Self, DataplaneError> {
-        Self::open(|name| ebpf.take_map(name).ok_or(MapError::InvalidName { name: name.into() }))
+        Self::open(|name| ebpf.take_map(maps::in_object(name)).ok_or(MapError::InvalidName { name: name.into() }))
     }
 
     /// From the pins in `dir`.
@@ -70,6 +72,8 @@ impl Maps {
         let (flows, all_flows) = Batch::open(open(maps::FLOWS)?).map_err(failed(maps::FLOWS))?;
         Ok(Self {
             control: typed(maps::CONTROL, &mut open)?,
+            epoch: typed(maps::EPOCH, &mut open)?,
+            moves: typed(maps::MOVES, &mut open)?,
             slots: typed(maps::SLOTS, &mut open)?,
             near_slots: typed(maps::NEAR_SLOTS, &mut open)?,
             ports: typed(maps::PORTS, &mut open)?,
@@ -98,7 +102,12 @@ impl Maps {
     /// # Errors
     /// [`DataplaneError::Map`].
     pub fn control(&self, word: Control) -> Result<u64, DataplaneError> {
-        self.control.get(&(word as u32), 0).map_err(failed(maps::CONTROL))
+        let (array, index, name) = match word {
+            Control::Epoch => (&self.epoch, 0, maps::EPOCH),
+            Control::Moves => (&self.moves, 0, maps::MOVES),
+            _ => (&self.control, word as u32, maps::CONTROL),
+        };
+        array.get(&index, 0).map_err(failed(name))
     }
 
     /// Stores a control word.
@@ -106,7 +115,12 @@ impl Maps {
     /// # Errors
     /// [`DataplaneError::Map`].
     pub fn set_control(&mut self, word: Control, value: u64) -> Result<(), DataplaneError> {
-        self.control.set(word as u32, value, 0).map_err(failed(maps::CONTROL))
+        let (array, index, name) = match word {
+            Control::Epoch => (&mut self.epoch, 0, maps::EPOCH),
+            Control::Moves => (&mut self.moves, 0, maps::MOVES),
+            _ => (&mut self.control, word as u32, maps::CONTROL),
+        };
+        array.set(index, value, 0).map_err(failed(name))
     }
 
     /// Says what a near interface is; 0 = nothing. Others are in the hash only.

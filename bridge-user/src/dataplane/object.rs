@@ -64,7 +64,7 @@ pub fn load(options: LoadOptions<'_>) -> Result<Ebpf, LoadError> {
         loader.map_max_entries(name, entries);
     }
     for (name, path) in &paths {
-        loader.map_pin_path(name, path.as_path());
+        loader.map_pin_path(maps::in_object(name), path.as_path());
     }
     loader.override_global("RECORD_VERDICT", &record, true);
     let mut ebpf = loader.load(OBJECT)?;

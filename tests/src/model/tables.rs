@@ -7,8 +7,8 @@ use bridge_common::abi::{
     ZoneEntry, Zoneless, maps::MEMOS,
 };
 use bridge_common::decide::{
-    Decision, EgressDecision, Hook, Memo, Retag, Scratch, Tables, TablesMut, Verdict, counted, egress, epoch, ingress,
-    recall, remember, settle, settle_egress,
+    Decision, EgressDecision, Hook, Memo, Recalled, Retag, Scratch, Tables, TablesMut, Verdict, counted, egress, epoch,
+    ingress, recall, remember, settle, settle_egress,
 };
 use bridge_common::wire::Frame;
 
@@ -71,15 +71,19 @@ impl HostTables {
     pub fn ingress<F: Frame>(&self, frame: &F, ifindex: u32, hook: Hook) -> (Decision, Action) {
         let epoch = epoch(self);
         if let Some(known) = recall(self, frame, ifindex, hook, epoch)
-            && (hook == Hook::Tc || self.setup.borrow().targets.contains(&known.to))
+            && (hook == Hook::Tc || !known.forwards() || self.setup.borrow().targets.contains(&known.to))
         {
-            self.counts.borrow_mut().count(known.slot, Counted::Forward, known.rule, known.len);
-            let verdict = Verdict::Forward { slot: known.to, ifindex: known.ifindex, retag: Retag::KEEP };
-            let (slot, len, rule) = (known.slot, known.len, known.rule);
-            return (
-                Decision { verdict, slot, left_to_tc: false, saw_tag: false, len, rule },
-                Action::Redirect(known.ifindex),
-            );
+            let Recalled { slot, len, rule, .. } = known;
+            let counted = Counted::all().find(|counted| counted.cell() == usize::from(known.cell));
+            let (verdict, action) = match counted {
+                Some(Counted::Drop(reason)) => (Verdict::Drop(reason), Action::Drop),
+                _ => {
+                    let verdict = Verdict::Forward { slot: known.to, ifindex: known.ifindex, retag: Retag::KEEP };
+                    (verdict, Action::Redirect(known.ifindex))
+                }
+            };
+            self.counts.borrow_mut().count(slot, counted.unwrap_or(Counted::Forward), rule, len);
+            return (Decision { verdict, slot, left_to_tc: false, saw_tag: false, len, rule }, action);
         }
         let mut scratch = Scratch::used();
         let decision = ingress(self, frame, ifindex, hook, epoch, &mut scratch);

@@ -27,7 +27,7 @@ impl Kernel {
                 self.epoch += 1;
                 value = self.epoch;
             }
-            self.control.set(word, value, 0).unwrap();
+            self.set_control(word, value);
         }
         clear(&mut self.slots);
         clear(&mut self.fdb);

@@ -54,6 +54,8 @@ pub struct Ran {
 pub struct Kernel {
     pub(super) ebpf: Ebpf,
     pub(super) control: Array<MapData, u64>,
+    epoch_map: Array<MapData, u64>,
+    moves: Array<MapData, u64>,
     pub(super) slots: HashMap<MapData, u32, u32>,
     pub(super) near: Array<MapData, u32>,
     pub(super) ports: Array<MapData, Pod<Port>>,
@@ -96,7 +98,7 @@ pub fn namespace(role: &str) -> Netns {
 
 macro_rules! take {
     ($ebpf:ident, $name:expr) => {
-        $ebpf.take_map($name).unwrap().try_into().unwrap()
+        $ebpf.take_map(maps::in_object($name)).unwrap().try_into().unwrap()
     };
 }
 
@@ -110,6 +112,8 @@ impl Kernel {
         };
         Self {
             control: take!(ebpf, maps::CONTROL),
+            epoch_map: take!(ebpf, maps::EPOCH),
+            moves: take!(ebpf, maps::MOVES),
             slots: take!(ebpf, maps::SLOTS),
             near: take!(ebpf, maps::NEAR_SLOTS),
             ports: take!(ebpf, maps::PORTS),
@@ -180,9 +184,20 @@ impl Kernel {
         self.ports.set(2, Pod(port), 0).unwrap();
         if raise {
             self.epoch += 1;
-            self.control.set(Control::Epoch as u32, self.epoch, 0).unwrap();
+            self.set_control(Control::Epoch as u32, self.epoch);
         }
         (first, context::action(program, self.execute(step, program).0))
+    }
+
+    /// A word of `bridge_common::abi::Control`, wherever it lies.
+    pub(super) fn set_control(&mut self, word: u32, value: u64) {
+        if word == Control::Epoch as u32 {
+            self.epoch_map.set(0, value, 0).unwrap();
+        } else if word == Control::Moves as u32 {
+            self.moves.set(0, value, 0).unwrap();
+        } else {
+            self.control.set(word, value, 0).unwrap();
+        }
     }
 
     fn execute(&mut self, step: &Step, program: Program) -> (u32, Vec<u8>) {
@@ -211,7 +226,8 @@ impl Kernel {
     fn read(&self, before: &Setup, clock: Clock) -> Setup {
         let mut after = before.clone();
         for word in [Control::FdbFull, Control::Moves] {
-            after.control[word as usize] = self.control.get(&(word as u32), 0).unwrap();
+            let (array, index) = if word == Control::Moves { (&self.moves, 0) } else { (&self.control, word as u32) };
+            after.control[word as usize] = array.get(&index, 0).unwrap();
         }
         after.stations = entries(self.fdb.iter(), |station: Station| Station {
             seen_ns: clock.to_model(station.seen_ns),

@@ -14,7 +14,7 @@ use crate::{
         PORT_VLAN_AWARE, PORT_XDP_TARGET, Pair, PolicyMeta, Port, RULE_ALLOW, RULE_VALID, RuleWord, Station,
         StationKey, Usage, ZoneEntry,
     },
-    decide::{Learn, LearnOp, Verdict, commit, ingress, settle},
+    decide::{Learn, LearnOp, Verdict, commit, counted, ingress, settle},
     wire::{Bytes, Tag},
 };
 
@@ -23,7 +23,7 @@ const B: [u8; 6] = [0x52, 0x54, 0, 0, 0, 2];
 const NOW: u64 = 1_000_000_000_000;
 const MTU: u32 = 100;
 
-/// Two ports, a station behind each, everything allowed. Stations are the key's last MAC byte.
+/// Two ports, a station behind each, everything allowed, or nothing. Stations are the key's last MAC byte.
 struct Fake {
     now: Cell<u64>,
     ticks: Cell<u64>,
@@ -32,6 +32,7 @@ struct Fake {
     seen: Cell<u64>,
     beat: Cell<u64>,
     class: Cell<u16>,
+    denies: bool,
     /// Frames of port 1 are in this VLAN, and leave through port 2 with its tag.
     vlan: Cell<u16>,
     memo: OnceCell<(u32, Memo)>,
@@ -47,6 +48,7 @@ impl Fake {
             seen: Cell::new(NOW),
             beat: Cell::new(NOW),
             class: Cell::new(0),
+            denies: false,
             vlan: Cell::new(0),
             memo: OnceCell::new(),
         }
@@ -60,12 +62,18 @@ impl Fake {
     }
 
     fn learn_of(frame: &[u8], hook: Hook) -> Self {
-        let fake = Self::new();
+        Self::new().learning(frame, hook)
+    }
+
+    fn learning(self, frame: &[u8], hook: Hook) -> Self {
         let frame = Bytes::new(frame);
-        let (decision, scratch) = fake.decide(&frame, hook);
-        assert!(matches!(settle(&fake, &decision, &scratch), Verdict::Forward { slot: 2, ifindex: 12, .. }));
-        remember(&fake, &frame, 11, hook, &decision, &scratch);
-        fake
+        let (decision, scratch) = self.decide(&frame, hook);
+        match settle(&self, &decision, &scratch) {
+            Verdict::Forward { slot: 2, ifindex: 12, .. } => assert!(!self.denies),
+            verdict => assert_eq!((verdict, self.denies), (Verdict::Drop(Drop::Policy), true)),
+        }
+        remember(&self, &frame, 11, hook, &decision, &scratch);
+        self
     }
 }
 
@@ -121,7 +129,8 @@ impl Tables for Fake {
         0
     }
     fn pair(&self, _: u32, _: u32) -> Option<Pair> {
-        Some(Pair { word: RULE_VALID | RULE_ALLOW | 3, class: self.class.get(), flags: 0 })
+        let allow = if self.denies { 0 } else { RULE_ALLOW };
+        Some(Pair { word: RULE_VALID | allow | 3, class: self.class.get(), flags: 0 })
     }
     fn l4(&self, _: u32, _: &L4Data) -> Option<RuleWord> {
         None
@@ -185,11 +194,9 @@ fn frame(proto: u8, len: usize) -> Vec<u8> {
 fn agrees(fake: &Fake, frame: &Bytes<'_>, hook: Hook) -> bool {
     let Some(recalled) = recall(fake, frame, 11, hook, epoch(fake)) else { return false };
     let (decision, scratch) = fake.decide(frame, hook);
-    assert_eq!(
-        decision.verdict,
-        Verdict::Forward { slot: recalled.to, ifindex: recalled.ifindex, retag: Retag::KEEP },
-        "{frame:?}"
-    );
+    let forward = Verdict::Forward { slot: recalled.to, ifindex: recalled.ifindex, retag: Retag::KEEP };
+    assert_eq!(decision.verdict, if recalled.forwards() { forward } else { Verdict::Drop(Drop::Policy) }, "{frame:?}");
+    assert_eq!(usize::from(recalled.cell), counted(decision.verdict).cell(), "{frame:?}");
     assert_eq!((decision.slot, decision.rule, decision.len), (recalled.slot, recalled.rule, recalled.len), "{frame:?}");
     assert!(scratch.learn.op == Default::default() && scratch.flow.op == Default::default());
     true
@@ -198,9 +205,11 @@ fn agrees(fake: &Fake, frame: &Bytes<'_>, hook: Hook) -> bool {
 #[test]
 fn every_frame_near_a_remembered_one_is_judged_as_ingress_judges_it() {
     let (mut recalled, mut ported) = (0, 0);
-    for (proto, hook) in [(17, Hook::Tc), (17, Hook::Xdp), (6, Hook::Tc), (6, Hook::Xdp)] {
+    let hooks = [(17, Hook::Tc), (17, Hook::Xdp), (6, Hook::Tc), (6, Hook::Xdp)];
+    for (proto, hook, denies) in hooks.into_iter().flat_map(|(proto, hook)| [(proto, hook, false), (proto, hook, true)])
+    {
         let origin = frame(proto, 70);
-        let fake = Fake::learn_of(&origin, hook);
+        let fake = Fake { denies, ..Fake::new() }.learning(&origin, hook);
         assert!(agrees(&fake, &Bytes::new(&origin), hook), "{proto} {hook:?}");
         for bit in 0..origin.len() * 8 {
             let mut near = origin.clone();
