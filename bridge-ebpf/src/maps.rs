@@ -53,6 +53,9 @@ pub static EPOCH: Word = Word(UnsafeCell::new(0));
 /// `bridge_common::abi::maps::MOVES`.
 #[unsafe(link_section = ".bss.moves")]
 pub static MOVES: Word = Word(UnsafeCell::new(0));
+/// `bridge_common::abi::maps::FLOW_CHANGES`.
+#[unsafe(link_section = ".bss.flows")]
+pub static FLOW_CHANGES: Word = Word(UnsafeCell::new(0));
 #[btf_map]
 pub static SLOTS: HashMap<u32, u32, INTERFACES> = HashMap::new();
 #[btf_map]

@@ -14,8 +14,8 @@ use bridge_common::{
 };
 
 use crate::maps::{
-    BESIDE, CONTROL, EPOCH, FDB, FLOWS, FREED, GUARD, L4, MEMO, MOVES, NEAR_SLOTS, PAIRS, PORTS, SLOTS, USED, VLANS,
-    ZONELESS, ZONES4, ZONES6,
+    BESIDE, CONTROL, EPOCH, FDB, FLOW_CHANGES, FLOWS, FREED, GUARD, L4, MEMO, MOVES, NEAR_SLOTS, PAIRS, PORTS, SLOTS,
+    USED, VLANS, ZONELESS, ZONES4, ZONES6,
 };
 
 /// All maps together.
@@ -33,6 +33,7 @@ impl Tables for Maps {
         let at = match word {
             Control::Epoch => Some(EPOCH.get().cast_const()),
             Control::Moves => Some(MOVES.get().cast_const()),
+            Control::FlowChanges => Some(FLOW_CHANGES.get().cast_const()),
             _ => CONTROL.get_ptr(word as u32),
         };
         match at {
@@ -210,6 +211,12 @@ impl TablesMut for Maps {
     fn raise_moves(&self) {
         // SAFETY: as in `charge`.
         unsafe { atomic_add(MOVES.get(), 1) };
+    }
+
+    #[inline(always)]
+    fn raise_flow_changes(&self) {
+        // SAFETY: as in `charge`.
+        unsafe { atomic_add(FLOW_CHANGES.get(), 1) };
     }
 
     #[inline(always)]

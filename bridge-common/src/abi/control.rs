@@ -1,6 +1,7 @@
 //! The control words: an `Array<u64>`, each word its own aligned store, so that a reader never sees half of one.
 
-/// A control word: its index in the map `CONTROL`; [`Control::Epoch`] and [`Control::Moves`] lie in maps of their own.
+/// A control word: its index in the map `CONTROL`; [`Control::Epoch`], [`Control::Moves`] and
+/// [`Control::FlowChanges`] lie in maps of their own.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Control {
@@ -24,10 +25,12 @@ pub enum Control {
     Epoch = 8,
     /// Raised by the programs when a known station moves or is forgotten.
     Moves = 9,
+    /// Raised by the programs when a flow is opened, renewed or closed.
+    FlowChanges = 10,
 }
 
 /// Number of control words.
-pub const SLOTS: u32 = 10;
+pub const SLOTS: u32 = 11;
 /// `Flags`: learn stations in the kernel programs.
 pub const LEARNING: u64 = 1;
 /// `Flags`: the slow path re-sends frames from user space, so that they reach egress with `ingress_ifindex` 0: Open

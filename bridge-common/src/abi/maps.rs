@@ -1,11 +1,13 @@
 //! Names of the maps (as in the BPF object and as pinned) and their default capacities.
 
-/// Per-host control words, see [`super::control`], all but two. `Array<u64>`.
+/// Per-host control words, see [`super::control`], all but three. `Array<u64>`.
 pub const CONTROL: &str = "CONTROL";
 /// [`super::Control::Epoch`]: the one `u64` of a map of its own, which the programs read without a look-up. `Array`.
 pub const EPOCH: &str = "EPOCH";
 /// [`super::Control::Moves`], likewise.
 pub const MOVES: &str = "MOVES";
+/// [`super::Control::FlowChanges`], likewise.
+pub const FLOW_CHANGES: &str = "FLOW_CHANGES";
 /// ifindex (`u32`) to port slot or [`super::OWN_DEVICE`] (`u32`). `HashMap`.
 pub const SLOTS: &str = "SLOTS";
 /// ifindex below [`NEAR_IFINDEX`] to the same (`u32`), 0 = ask [`SLOTS`]: what holds there for the first interfaces, without
@@ -50,10 +52,11 @@ pub const MEMO: &str = "MEMO";
 pub const LAST_VERDICT: &str = "LAST_VERDICT";
 
 /// Every map, in the order of their declaration.
-pub const ALL: [&str; 23] = [
+pub const ALL: [&str; 24] = [
     CONTROL,
     EPOCH,
     MOVES,
+    FLOW_CHANGES,
     SLOTS,
     NEAR_SLOTS,
     PORTS,
@@ -80,6 +83,8 @@ pub const ALL: [&str; 23] = [
 pub const EPOCH_SECTION: &str = ".bss.epoch";
 /// The section of [`MOVES`].
 pub const MOVES_SECTION: &str = ".bss.moves";
+/// The section of [`FLOW_CHANGES`].
+pub const FLOW_CHANGES_SECTION: &str = ".bss.flows";
 
 /// What a map is called in the BPF object, and by the kernel.
 #[must_use]
@@ -87,6 +92,7 @@ pub fn in_object(name: &str) -> &str {
     match name {
         EPOCH => EPOCH_SECTION,
         MOVES => MOVES_SECTION,
+        FLOW_CHANGES => FLOW_CHANGES_SECTION,
         _ => name,
     }
 }

@@ -11,7 +11,9 @@ use crate::abi::{Drop, Punt, STATION_ABSENT, Station, StationKey};
 #[inline(always)]
 pub fn commit<T: TablesMut>(tables: &T, scratch: &Scratch) -> Result<Option<Punt>, Drop> {
     if scratch.flow.op != FlowOp::Keep {
-        change_flow(tables, &scratch.flow)?;
+        let changed = change_flow(tables, &scratch.flow);
+        tables.raise_flow_changes();
+        changed?;
     }
     Ok(change_station(tables, &scratch.packet.source, &scratch.learn))
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     abi::{
-        Drop, NO_PORT, PORT_ELIGIBLE, PORT_GUARD, PORT_MEMBER, PORT_RUNNING, PORT_TAG_BESIDE, PORT_TC_BEHIND,
+        Control, Drop, NO_PORT, PORT_ELIGIBLE, PORT_GUARD, PORT_MEMBER, PORT_RUNNING, PORT_TAG_BESIDE, PORT_TC_BEHIND,
         PORT_VIRTUAL, Port, Punt, STATION_HOST, STATION_STATIC, Station,
     },
     wire::{Frame, parse_into},
@@ -42,6 +42,7 @@ pub fn ingress<T: Tables, F: Frame>(
         rule: NO_RULE,
     };
     scratch.hold.epoch = epoch;
+    scratch.hold.flow_changes = tables.control(Control::FlowChanges);
     let Some(slot) = tables.slot(ifindex) else { return decision };
     let Some(port) = tables.port(slot) else { return decision };
     decision.slot = slot;
@@ -117,7 +118,7 @@ fn allowed<T: Tables, F: Frame>(
     known: Station,
     permit: Permit,
 ) -> Verdict {
-    let Scratch { packet, learn: learned, hold, entering, .. } = scratch;
+    let Scratch { packet, learn: learned, hold, entering, flow, .. } = scratch;
     let packet = &*packet;
     let clock = Clock::read(tables);
     let teaches = entering.clear && learn::teaches(packet) && port.is(PORT_ELIGIBLE);
@@ -139,6 +140,9 @@ fn allowed<T: Tables, F: Frame>(
         return Verdict::Punt(Punt::NoManager);
     }
     hold.until = if learned.op == LearnOp::Keep { manager_until.min(learn::quiet_until(clock, &known)) } else { 0 };
+    if flow.due != 0 {
+        hold.until = hold.until.min(flow.due);
+    }
     hold.sums = hook == Hook::Xdp && port.is(PORT_VIRTUAL);
     let verdict = forward::destination(tables, frame, packet, &At { hook, slot, port, clock }, hold);
     hold.lasting = clock.now + recall::LASTS_NS < hold.until;

@@ -102,6 +102,8 @@ pub trait TablesMut: Tables {
     fn note_tags_beside(&self, _slot: u16) {}
     /// Raises [`Control::Moves`], after a known station has moved or was forgotten.
     fn raise_moves(&self) {}
+    /// Raises [`Control::FlowChanges`], after each change of a flow.
+    fn raise_flow_changes(&self) {}
     /// Changes a remembered decision of this CPU.
     fn edit_memo(&self, _index: u32, _edit: impl FnOnce(&mut Memo)) {}
 }
@@ -178,6 +180,8 @@ pub enum FlowOp {
 pub struct FlowChange {
     /// What to do.
     pub op: FlowOp,
+    /// When the time of the flow that the frame belongs to is to be written next; 0: it belongs to none.
+    pub(crate) due: u64,
     /// Which flow.
     pub key: FlowKey,
     /// Its new value.
@@ -204,7 +208,7 @@ pub struct Scratch {
     pub(crate) owner: Station,
     /// Whether, and for how long, the decision may be remembered.
     pub(crate) hold: Hold,
-    /// What becomes of a flow: fresh up to its `op`.
+    /// What becomes of a flow: fresh up to its `due`.
     pub flow: FlowChange,
     /// The flow that is looked up.
     pub(crate) key: FlowKey,
@@ -216,7 +220,7 @@ pub struct Scratch {
 
 impl Scratch {
     /// Bytes that must be zero at first, whole words. What follows is written before it is read.
-    pub const FRESH: usize = core::mem::offset_of!(Scratch, flow) + 8;
+    pub const FRESH: usize = core::mem::offset_of!(Scratch, flow) + core::mem::offset_of!(FlowChange, key);
 
     /// Fresh for one frame, but with something left from another one behind [`Scratch::FRESH`]: for tests.
     #[must_use]
@@ -226,10 +230,10 @@ impl Scratch {
         let addr = crate::wire::Addr([0xa5; 16]);
         let inner = Ip { src: addr, dst: addr, family: 6, proto: 6, later_fragment: true, sport: 3, ..Ip::default() };
         let guard = GuardKey { addr: [0xa5; 16], mac: [0xa5; 6], port: 9, family: 6 };
-        Self { flow: FlowChange { op: FlowOp::Keep, key, flow }, key, inner, guard, ..Self::default() }
+        Self { flow: FlowChange { op: FlowOp::Keep, due: 0, key, flow }, key, inner, guard, ..Self::default() }
     }
 }
-const _: () = assert!(Scratch::FRESH.is_multiple_of(8) && core::mem::offset_of!(FlowChange, op) == 0);
+const _: () = assert!(Scratch::FRESH.is_multiple_of(8) && core::mem::offset_of!(FlowChange, due) == 8);
 
 /// What a decision to forward rests on.
 #[repr(C)]
@@ -237,6 +241,8 @@ const _: () = assert!(Scratch::FRESH.is_multiple_of(8) && core::mem::offset_of!(
 pub(crate) struct Hold {
     /// Under what the tables were read, see `recall`.
     pub(crate) epoch: u64,
+    /// [`Control::FlowChanges`], read before them.
+    pub(crate) flow_changes: u64,
     /// When time alone changes it.
     pub(crate) until: u64,
     /// MTU of the egress port.
@@ -245,7 +251,7 @@ pub(crate) struct Hold {
     pub(crate) retag: Retag,
     /// Checksums matter.
     pub(crate) sums: bool,
-    /// A rule or a flow asked for the frame's ports.
+    /// A rule asked for the frame's ports, or flows were looked for: frames with other ports may fare differently.
     pub(crate) ports_read: bool,
     /// `until` is late enough.
     pub(crate) lasting: bool,

@@ -2,12 +2,13 @@
 //!
 //! [`remember`] keeps a decision to forward or to drop in a small table of this CPU; [`recall`] finds it there, without another look-up. It
 //! gives what [`ingress`](super::ingress) would give, because
-//! * only IPv4 TCP and UDP without options and fragments is remembered, untagged on both sides, and only where neither a flow nor a rule with
-//!   ports had a say: a memo stands for all flows between two stations' addresses;
+//! * only IPv4 TCP and UDP without options and fragments is remembered, without a tag when it comes in. A memo stands for all flows between two stations'
+//!   addresses, or, where a flow or a rule with ports had a say, for frames with the same ports;
 //! * what the decision read from such a frame is compared (MACs, addresses, protocol) or judged again (well-known ports, lengths, and, to
 //!   forward it, MTU and checksum);
-//! * what it read from tables stands under the epoch: the manager raises it after each change, the programs when a station moves;
-//! * what time changes (heartbeat, ageing, the next note of a station's time) was good for longer than a memo is; a frame that is dropped
+//! * what it read from tables stands under the epoch: the manager raises it after each change, the programs when a station moves, and for
+//!   memos with ports when any flow changes; what may change a flow itself is decided anew;
+//! * what time changes (heartbeat, ageing, the next note of a station's or a flow's time) was good for longer than a memo is; a frame that is dropped
 //!   asks for none of it, and teaches nothing.
 //!
 //! A table that nobody raises an epoch for stays empty. Must not: change anything else than a memo.
@@ -15,7 +16,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::{Decision, Hold, Hook, NO_RULE, Retag, Scratch, Tables, TablesMut, Verdict};
+use super::{Decision, FlowOp, Hold, Hook, NO_RULE, Retag, Scratch, Tables, TablesMut, Verdict};
 use crate::{
     abi::{Control, Counted, Drop, NO_PORT, maps::MEMOS},
     wire::{Alike, Frame, Head, is_full_checksum},
@@ -51,8 +52,10 @@ pub struct Memo {
     mtu: u16,
     /// Of the pseudo-header; 0 where checksums do not matter.
     address_sum: u16,
+    retag: Retag,
+    pad: u32,
 }
-const _: () = assert!(size_of::<Memo>() == 64 && MEMOS.is_power_of_two());
+const _: () = assert!(size_of::<Memo>() == 80 && MEMOS.is_power_of_two());
 
 /// A frame to forward or to drop, as decided before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +68,8 @@ pub struct Recalled {
     pub to: u16,
     /// Interface index of the egress port.
     pub ifindex: u32,
+    /// What becomes of its tag there.
+    pub retag: Retag,
     /// Frame length to count.
     pub len: u32,
     /// Rule slot that the frame counts under, or [`NO_RULE`].
@@ -89,28 +94,40 @@ pub fn epoch<T: Tables>(tables: &T) -> u64 {
 #[inline(always)]
 pub fn recall<T: Tables, F: Frame>(tables: &T, frame: &F, ifindex: u32, hook: Hook, epoch: u64) -> Option<Recalled> {
     let head = Head::of(frame)?;
-    let memo = tables.memo(index(&head, hook))?;
-    if !head.is(&memo.alike, ifindex) || memo.epoch != epoch {
-        return None;
+    let mut ports = 0;
+    let mut memo = tables.memo(index(&head, ports, hook))?;
+    if !holds(tables, memo, &head, ifindex, ports, epoch) {
+        ports = head.both_ports();
+        memo = tables.memo(index(&head, ports, hook))?;
+        let epoch = epoch.wrapping_add(tables.control(Control::FlowChanges));
+        if ports == 0 || !holds(tables, memo, &head, ifindex, ports, epoch) {
+            return None;
+        }
     }
-    if tables.ticks().wrapping_sub(memo.ticks) >= TICKS || head.may_be_dhcp() {
-        return None;
-    }
-    if frame.metadata_tag().is_some() || frame.is_fragmented_buffer() {
+    if head.may_be_dhcp() || frame.metadata_tag().is_some() || frame.is_fragmented_buffer() {
         return None;
     }
     let (checksum, length) = head.transport(frame)?;
     let len = frame.len();
-    let Memo { slot, cell, to, ifindex, rule, .. } = *memo;
+    let Memo { slot, cell, to, ifindex, retag, rule, .. } = *memo;
     let rule = if rule == NONE { NO_RULE } else { u32::from(rule) };
-    let known = Recalled { slot, cell, to, ifindex, len, rule };
+    let known = Recalled { slot, cell, to, ifindex, retag, len, rule };
     if !known.forwards() {
         return Some(known);
+    }
+    if ports != 0 && head.may_change_flow(frame) {
+        return None;
     }
     let small = u64::from(len) <= u64::from(memo.mtu) + u64::from(HEADER) || hook == Hook::Tc && frame.is_gso();
     let sum = memo.address_sum;
     let whole = sum == 0 || !head.may_be_tunnel() && is_full_checksum(checksum, sum, length);
     if small && whole { Some(known) } else { None }
+}
+
+/// Whether the memo is one for frames like this, and still good.
+#[inline(always)]
+fn holds<T: Tables>(tables: &T, memo: &Memo, head: &Head<'_>, ifindex: u32, ports: u32, epoch: u64) -> bool {
+    head.is(&memo.alike, ifindex, ports) && memo.epoch == epoch && tables.ticks().wrapping_sub(memo.ticks) < TICKS
 }
 
 /// Keeps a settled decision that will hold for a while. `scratch` is the one that [`ingress`](super::ingress) left.
@@ -123,24 +140,29 @@ pub fn remember<T: TablesMut, F: Frame>(
     decision: &Decision,
     scratch: &Scratch,
 ) {
-    let Hold { epoch, mtu, sums, ports_read, lasting, .. } = scratch.hold;
-    if ports_read || epoch >> 32 == 0 {
+    let Hold { mut epoch, flow_changes, mtu, sums, ports_read, lasting, .. } = scratch.hold;
+    if epoch >> 32 == 0 || scratch.flow.op != FlowOp::Keep {
         return;
     }
-    let (to, ifindex, cell) = match decision.verdict {
-        Verdict::Forward { slot, ifindex, retag: Retag::KEEP } if lasting && slot != NO_PORT => {
-            (slot, ifindex, FORWARD)
-        }
-        Verdict::Drop(reason) if is_kept(reason) => (NO_PORT, 0, Counted::Drop(reason).cell() as u16),
+    let (to, ifindex, retag, cell) = match decision.verdict {
+        Verdict::Forward { slot, ifindex, retag } if lasting && slot != NO_PORT => (slot, ifindex, retag, FORWARD),
+        Verdict::Drop(reason) if is_kept(reason) => (NO_PORT, 0, Retag::KEEP, Counted::Drop(reason).cell() as u16),
         _ => return,
     };
     let Some(head) = Head::of(frame) else { return };
     if !head.is_common() || head.may_be_dhcp() || frame.metadata_tag().is_some() {
         return;
     }
-    tables.edit_memo(index(&head, hook), |memo| {
+    let mut ports = 0;
+    if ports_read {
+        (ports, epoch) = (head.both_ports(), epoch.wrapping_add(flow_changes));
+        if ports == 0 {
+            return;
+        }
+    }
+    tables.edit_memo(index(&head, ports, hook), |memo| {
         *memo = Memo {
-            alike: head.alike(from),
+            alike: head.alike(from, ports),
             epoch,
             ticks: tables.ticks(),
             ifindex,
@@ -150,6 +172,8 @@ pub fn remember<T: TablesMut, F: Frame>(
             cell,
             mtu: if mtu > u32::from(u16::MAX) { u16::MAX } else { mtu as u16 },
             address_sum: if sums { head.address_sum() } else { 0 },
+            retag,
+            pad: 0,
         };
     });
 }
@@ -162,7 +186,7 @@ const fn is_kept(reason: Drop) -> bool {
 
 /// The two hooks decide differently: each has a half of the table.
 #[inline(always)]
-fn index(head: &Head<'_>, hook: Hook) -> u32 {
+fn index(head: &Head<'_>, ports: u32, hook: Hook) -> u32 {
     let half = if hook == Hook::Xdp { MEMOS / 2 } else { 0 };
-    half + (head.hash() >> (64 - INDEX_BITS)) as u32
+    half + (head.hash(ports) >> (64 - INDEX_BITS)) as u32
 }

@@ -17,6 +17,7 @@ use crate::{
 const DROP_ELIGIBLE: u16 = 0x1000;
 
 /// What becomes of a forwarded frame's tag.
+#[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Retag(u32);
 

@@ -29,6 +29,9 @@ pub struct Alike {
     /// Bytes 20 to 24: flags and fragment offset, TTL, protocol.
     middle: u32,
     origin: u32,
+    /// Both ports as they lie in memory; 0: whatever they are.
+    ports: u32,
+    pad: u32,
 }
 
 /// Ethertype IPv4, version 4, header length 5 words.
@@ -42,10 +45,12 @@ const ETH_LEN: u64 = 14;
 const IP_LEN: u64 = 20;
 const UDP_LEN: u64 = 8;
 const TCP_LEN: u64 = 20;
-/// Where a TCP header without options ends, its data offset and its checksum.
+/// Where a TCP header without options ends, its data offset, its flags and its checksum (RFC 9293, 3.1).
 const TCP_END: usize = 54;
 const TCP_OFFSET: usize = 46;
+const TCP_FLAGS: usize = 47;
 const TCP_CHECKSUM: usize = 50;
+const FIN_SYN_RST: u8 = 7;
 
 /// Loads a word that lies anywhere in memory. Kernel programs load it at once: the alternative is one load for each byte.
 ///
@@ -97,31 +102,55 @@ impl<'a> Head<'a> {
         self.word::<_, 20>()
     }
 
-    /// What makes two frames alike that came in at `origin`, whatever the caller means by it.
+    /// What makes two frames alike that came in at `origin`, whatever the caller means by it. `ports`: 0, or [`Head::both_ports`].
     #[inline(always)]
-    pub fn alike(&self, origin: u32) -> Alike {
-        Alike { front: self.front(), addresses: self.addresses(), middle: self.middle(), origin }
+    pub fn alike(&self, origin: u32, ports: u32) -> Alike {
+        Alike { front: self.front(), addresses: self.addresses(), middle: self.middle(), origin, ports, pad: 0 }
     }
 
     /// Whether that is `known`. Word by word: comparing arrays would call a function.
     #[inline(always)]
-    pub fn is(&self, known: &Alike, origin: u32) -> bool {
+    pub fn is(&self, known: &Alike, origin: u32, ports: u32) -> bool {
         let [destination, source] = self.front();
         known.front[0] == destination
             && known.front[1] == source
             && known.addresses == self.addresses()
             && known.middle == self.middle()
             && known.origin == origin
+            && known.ports == ports
     }
 
     /// Of what makes frames alike: alike frames have the same. Multilinear: the high bits depend on all bits of all words (Thorup, "High
     /// Speed Hashing for Integers and Strings"), and the products do not wait for each other.
     #[inline(always)]
-    pub fn hash(&self) -> u64 {
+    pub fn hash(&self, ports: u32) -> u64 {
         let [destination, source] = self.front();
         (destination.wrapping_mul(0x9e37_79b9_7f4a_7c15))
             .wrapping_add(source.wrapping_mul(0xd1b5_4a32_d192_ed03))
             .wrapping_add(self.addresses().wrapping_mul(0xaef1_7502_108e_f2d9))
+            .wrapping_add(u64::from(ports).wrapping_mul(0x8bb8_4b93_962e_acc9))
+    }
+
+    /// Both ports as they lie in memory.
+    #[inline(always)]
+    pub fn both_ports(&self) -> u32 {
+        self.word::<_, 34>()
+    }
+
+    /// Whether it may begin or end a flow: TCP with FIN, SYN or RST, or not whole.
+    #[inline(always)]
+    pub fn may_change_flow<F: Frame>(&self, frame: &F) -> bool {
+        if self.proto() != proto::TCP {
+            return false;
+        }
+        match frame.first::<TCP_END>() {
+            Some(at) => {
+                // SAFETY: 54 bytes, as `first` says.
+                let flags: u8 = unsafe { word(at, TCP_FLAGS) };
+                flags & FIN_SYN_RST != 0
+            }
+            None => true,
+        }
     }
 
     /// Source and destination port, as they lie in memory.
@@ -134,7 +163,9 @@ impl<'a> Head<'a> {
     #[inline(always)]
     pub fn may_be_dhcp(&self) -> bool {
         let [sport, dport] = self.ports();
-        may_be_dhcp(u16::from_be(sport), u16::from_be(dport))
+        // Their first byte is 0, which spares most frames the rest.
+        (sport.to_ne_bytes()[0] == 0 || dport.to_ne_bytes()[0] == 0)
+            && may_be_dhcp(u16::from_be(sport), u16::from_be(dport))
     }
 
     /// See [`is_tunnel`]; of TCP it does not matter.

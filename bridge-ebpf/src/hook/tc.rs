@@ -8,8 +8,8 @@ use aya_ebpf::{
 use bridge_common::{
     abi::{Counted, Punt},
     decide::{
-        Hook, Retag, Verdict, counted, egress, epoch, ingress, judged_at_ingress, recall, remember, settle,
-        settle_egress, watch,
+        Hook, Verdict, counted, egress, epoch, ingress, judged_at_ingress, recall, remember, settle, settle_egress,
+        watch,
     },
 };
 
@@ -31,9 +31,11 @@ pub fn fastbridge_in(ctx: TcContext) -> i32 {
     let ifindex = unsafe { (*ctx.skb.skb).ifindex };
     let epoch = epoch(&Maps);
     if let Some(known) = recall(&Maps, &SkbFrame::new(&ctx), ifindex, Hook::Tc, epoch) {
-        account(&ctx, known.slot, known.cell.into(), known.rule, known.len);
-        let forwarded = || forward(&ctx, known.ifindex, Retag::KEEP).unwrap_or(NEXT);
-        return if known.forwards() { forwarded() } else { TC_ACT_SHOT };
+        let action = if known.forwards() { forward(&ctx, known.ifindex, known.retag) } else { Ok(TC_ACT_SHOT) };
+        if let Ok(action) = action {
+            account(&ctx, known.slot, known.cell.into(), known.rule, known.len);
+            return action;
+        }
     }
     let Some(scratch) = scratch(Space::Ingress) else { return TC_ACT_SHOT };
     // Anew: with the pointers of before, what `recall` found out about the frame would stay with the verifier, which would

@@ -3,7 +3,7 @@
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 use bridge_common::{
     abi::Punt,
-    decide::{Hook, Retag, Verdict, counted, epoch, ingress, recall, remember, settle},
+    decide::{Hook, Verdict, counted, epoch, ingress, recall, remember, settle},
 };
 
 use crate::{
@@ -20,7 +20,7 @@ pub fn fastbridge_xdp(ctx: XdpContext) -> u32 {
     let ifindex = ctx.ingress_ifindex() as u32;
     let epoch = epoch(&Maps);
     if let Some(known) = recall(&Maps, &XdpFrame::new(&ctx), ifindex, Hook::Xdp, epoch) {
-        let action = if known.forwards() { forward(&ctx, known.to, Retag::KEEP) } else { Ok(xdp_action::XDP_DROP) };
+        let action = if known.forwards() { forward(&ctx, known.to, known.retag) } else { Ok(xdp_action::XDP_DROP) };
         if let Ok(action) = action {
             account(&ctx, known.slot, known.cell.into(), known.rule, known.len);
             return action;

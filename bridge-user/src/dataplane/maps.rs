@@ -27,6 +27,7 @@ pub struct Maps {
     control: Array<MapData, u64>,
     epoch: Array<MapData, u64>,
     moves: Array<MapData, u64>,
+    flow_changes: Array<MapData, u64>,
     pub(super) slots: HashMap<MapData, u32, u32>,
     pub(super) near_slots: Array<MapData, u32>,
     pub(super) ports: Array<MapData, Pod<Port>>,
@@ -74,6 +75,7 @@ impl Maps {
             control: typed(maps::CONTROL, &mut open)?,
             epoch: typed(maps::EPOCH, &mut open)?,
             moves: typed(maps::MOVES, &mut open)?,
+            flow_changes: typed(maps::FLOW_CHANGES, &mut open)?,
             slots: typed(maps::SLOTS, &mut open)?,
             near_slots: typed(maps::NEAR_SLOTS, &mut open)?,
             ports: typed(maps::PORTS, &mut open)?,
@@ -105,6 +107,7 @@ impl Maps {
         let (array, index, name) = match word {
             Control::Epoch => (&self.epoch, 0, maps::EPOCH),
             Control::Moves => (&self.moves, 0, maps::MOVES),
+            Control::FlowChanges => (&self.flow_changes, 0, maps::FLOW_CHANGES),
             _ => (&self.control, word as u32, maps::CONTROL),
         };
         array.get(&index, 0).map_err(failed(name))
@@ -118,6 +121,7 @@ impl Maps {
         let (array, index, name) = match word {
             Control::Epoch => (&mut self.epoch, 0, maps::EPOCH),
             Control::Moves => (&mut self.moves, 0, maps::MOVES),
+            Control::FlowChanges => (&mut self.flow_changes, 0, maps::FLOW_CHANGES),
             _ => (&mut self.control, word as u32, maps::CONTROL),
         };
         array.set(index, value, 0).map_err(failed(name))

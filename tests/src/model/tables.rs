@@ -7,7 +7,7 @@ use bridge_common::abi::{
     ZoneEntry, Zoneless, maps::MEMOS,
 };
 use bridge_common::decide::{
-    Decision, EgressDecision, Hook, Memo, Recalled, Retag, Scratch, Tables, TablesMut, Verdict, counted, egress, epoch,
+    Decision, EgressDecision, Hook, Memo, Recalled, Scratch, Tables, TablesMut, Verdict, counted, egress, epoch,
     ingress, recall, remember, settle, settle_egress,
 };
 use bridge_common::wire::Frame;
@@ -78,7 +78,7 @@ impl HostTables {
             let (verdict, action) = match counted {
                 Some(Counted::Drop(reason)) => (Verdict::Drop(reason), Action::Drop),
                 _ => {
-                    let verdict = Verdict::Forward { slot: known.to, ifindex: known.ifindex, retag: Retag::KEEP };
+                    let verdict = Verdict::Forward { slot: known.to, ifindex: known.ifindex, retag: known.retag };
                     (verdict, Action::Redirect(known.ifindex))
                 }
             };
@@ -275,6 +275,10 @@ impl TablesMut for HostTables {
 
     fn raise_moves(&self) {
         self.setup.borrow_mut().control[Control::Moves as usize] += 1;
+    }
+
+    fn raise_flow_changes(&self) {
+        self.setup.borrow_mut().control[Control::FlowChanges as usize] += 1;
     }
 
     fn edit_memo(&self, index: u32, edit: impl FnOnce(&mut Memo)) {

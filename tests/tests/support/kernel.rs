@@ -55,7 +55,8 @@ pub struct Kernel {
     pub(super) ebpf: Ebpf,
     pub(super) control: Array<MapData, u64>,
     epoch_map: Array<MapData, u64>,
-    moves: Array<MapData, u64>,
+    /// [`Control::Moves`] and [`Control::FlowChanges`].
+    words: [Array<MapData, u64>; 2],
     pub(super) slots: HashMap<MapData, u32, u32>,
     pub(super) near: Array<MapData, u32>,
     pub(super) ports: Array<MapData, Pod<Port>>,
@@ -113,7 +114,7 @@ impl Kernel {
         Self {
             control: take!(ebpf, maps::CONTROL),
             epoch_map: take!(ebpf, maps::EPOCH),
-            moves: take!(ebpf, maps::MOVES),
+            words: [take!(ebpf, maps::MOVES), take!(ebpf, maps::FLOW_CHANGES)],
             slots: take!(ebpf, maps::SLOTS),
             near: take!(ebpf, maps::NEAR_SLOTS),
             ports: take!(ebpf, maps::PORTS),
@@ -191,13 +192,13 @@ impl Kernel {
 
     /// A word of `bridge_common::abi::Control`, wherever it lies.
     pub(super) fn set_control(&mut self, word: u32, value: u64) {
-        if word == Control::Epoch as u32 {
-            self.epoch_map.set(0, value, 0).unwrap();
-        } else if word == Control::Moves as u32 {
-            self.moves.set(0, value, 0).unwrap();
-        } else {
-            self.control.set(word, value, 0).unwrap();
-        }
+        let (array, index) = match word {
+            _ if word == Control::Epoch as u32 => (&mut self.epoch_map, 0),
+            _ if word == Control::Moves as u32 => (&mut self.words[0], 0),
+            _ if word == Control::FlowChanges as u32 => (&mut self.words[1], 0),
+            _ => (&mut self.control, word),
+        };
+        array.set(index, value, 0).unwrap();
     }
 
     fn execute(&mut self, step: &Step, program: Program) -> (u32, Vec<u8>) {
@@ -225,10 +226,9 @@ impl Kernel {
 
     fn read(&self, before: &Setup, clock: Clock) -> Setup {
         let mut after = before.clone();
-        for word in [Control::FdbFull, Control::Moves] {
-            let (array, index) = if word == Control::Moves { (&self.moves, 0) } else { (&self.control, word as u32) };
-            after.control[word as usize] = array.get(&index, 0).unwrap();
-        }
+        after.control[Control::FdbFull as usize] = self.control.get(&(Control::FdbFull as u32), 0).unwrap();
+        after.control[Control::Moves as usize] = self.words[0].get(&0, 0).unwrap();
+        after.control[Control::FlowChanges as usize] = self.words[1].get(&0, 0).unwrap();
         after.stations = entries(self.fdb.iter(), |station: Station| Station {
             seen_ns: clock.to_model(station.seen_ns),
             ..station

@@ -7,6 +7,8 @@ use std::{
     vec::Vec,
 };
 
+mod life;
+
 use super::*;
 use crate::{
     abi::{
@@ -29,6 +31,7 @@ struct Fake {
     ticks: Cell<u64>,
     epoch: Cell<u64>,
     moves: Cell<u64>,
+    flow_changes: Cell<u64>,
     seen: Cell<u64>,
     beat: Cell<u64>,
     class: Cell<u16>,
@@ -36,6 +39,7 @@ struct Fake {
     /// Frames of port 1 are in this VLAN, and leave through port 2 with its tag.
     vlan: Cell<u16>,
     memo: OnceCell<(u32, Memo)>,
+    empty: Memo,
 }
 
 impl Fake {
@@ -45,12 +49,14 @@ impl Fake {
             ticks: Cell::new(7),
             epoch: Cell::new(1),
             moves: Cell::new(0),
+            flow_changes: Cell::new(0),
             seen: Cell::new(NOW),
             beat: Cell::new(NOW),
             class: Cell::new(0),
             denies: false,
             vlan: Cell::new(0),
             memo: OnceCell::new(),
+            empty: Memo::default(),
         }
     }
 
@@ -90,6 +96,7 @@ impl Tables for Fake {
             Control::MetaOdd => PolicyMeta { stride: 1, drop_other_ethertypes: false, stateful: true }.pack(),
             Control::Epoch => self.epoch.get(),
             Control::Moves => self.moves.get(),
+            Control::FlowChanges => self.flow_changes.get(),
             _ => 0,
         }
     }
@@ -145,7 +152,8 @@ impl Tables for Fake {
         self.ticks.get()
     }
     fn memo(&self, index: u32) -> Option<&Memo> {
-        self.memo.get().filter(|(at, _)| *at == index).map(|(_, memo)| memo)
+        let kept = self.memo.get().filter(|(at, _)| *at == index);
+        Some(kept.map_or(&self.empty, |(_, memo)| memo))
     }
 }
 
@@ -169,6 +177,9 @@ impl TablesMut for Fake {
     fn count_fdb_full(&self) {}
     fn raise_moves(&self) {
         self.moves.set(self.moves.get() + 1);
+    }
+    fn raise_flow_changes(&self) {
+        self.flow_changes.set(self.flow_changes.get() + 1);
     }
     fn edit_memo(&self, index: u32, edit: impl FnOnce(&mut Memo)) {
         let mut memo = Memo::default();
@@ -194,7 +205,7 @@ fn frame(proto: u8, len: usize) -> Vec<u8> {
 fn agrees(fake: &Fake, frame: &Bytes<'_>, hook: Hook) -> bool {
     let Some(recalled) = recall(fake, frame, 11, hook, epoch(fake)) else { return false };
     let (decision, scratch) = fake.decide(frame, hook);
-    let forward = Verdict::Forward { slot: recalled.to, ifindex: recalled.ifindex, retag: Retag::KEEP };
+    let forward = Verdict::Forward { slot: recalled.to, ifindex: recalled.ifindex, retag: recalled.retag };
     assert_eq!(decision.verdict, if recalled.forwards() { forward } else { Verdict::Drop(Drop::Policy) }, "{frame:?}");
     assert_eq!(usize::from(recalled.cell), counted(decision.verdict).cell(), "{frame:?}");
     assert_eq!((decision.slot, decision.rule, decision.len), (recalled.slot, recalled.rule, recalled.len), "{frame:?}");
@@ -240,70 +251,4 @@ fn every_frame_near_a_remembered_one_is_judged_as_ingress_judges_it() {
         }
     }
     assert!(recalled > 1000 && ported > 100, "{recalled}, {ported}: the test reached too little");
-}
-
-#[test]
-fn changes_and_time_end_a_memo() {
-    let origin = frame(17, 70);
-    let recalls = |change: &dyn Fn(&Fake)| {
-        let fake = Fake::learn_of(&origin, Hook::Tc);
-        change(&fake);
-        recall(&fake, &Bytes::new(&origin), 11, Hook::Tc, epoch(&fake)).is_some()
-    };
-    assert!(recalls(&|_| {}));
-    assert!(recalls(&|fake| fake.ticks.set(7 + TICKS - 1)));
-    assert!(!recalls(&|fake| fake.ticks.set(7 + TICKS)));
-    assert!(!recalls(&|fake| fake.epoch.set(2)));
-    assert!(!recalls(&|fake| fake.epoch.set(0)));
-    assert!(!recalls(&|fake| fake.raise_moves()));
-    let fake = Fake::learn_of(&origin, Hook::Tc);
-    assert!(recall(&fake, &Bytes::new(&origin), 12, Hook::Tc, epoch(&fake)).is_none());
-    assert!(recall(&fake, &Bytes::new(&origin), 11, Hook::Xdp, epoch(&fake)).is_none());
-}
-
-#[test]
-fn what_will_change_soon_is_not_remembered() {
-    let origin = frame(17, 70);
-    let remembers = |change: &dyn Fn(&Fake)| {
-        let fake = Fake::new();
-        change(&fake);
-        let frame = Bytes::new(&origin);
-        let (decision, scratch) = fake.decide(&frame, Hook::Tc);
-        assert!(matches!(decision.verdict, Verdict::Forward { .. }));
-        remember(&fake, &frame, 11, Hook::Tc, &decision, &scratch);
-        fake.memo.get().is_some()
-    };
-    assert!(remembers(&|_| {}));
-    assert!(!remembers(&|fake| fake.epoch.set(0)), "nobody would end it");
-    assert!(!remembers(&|fake| fake.class.set(1)), "the next frame may have another port");
-    assert!(!remembers(&|fake| fake.seen.set(NOW - 960_000_000)), "the station's time is due in 40 ms");
-    assert!(!remembers(&|fake| fake.beat.set(NOW - 4_960_000_000)), "the heartbeat is stale in 40 ms");
-}
-
-/// A memo has no room for the tag.
-#[test]
-fn what_leaves_with_another_tag_is_not_remembered() {
-    let origin = frame(17, 70);
-    let frame = Bytes::new(&origin);
-    for (hook, vlan, remembered) in [(Hook::Tc, 0, true), (Hook::Tc, 10, false), (Hook::Xdp, 10, false)] {
-        let fake = Fake { vlan: Cell::new(vlan), ..Fake::new() };
-        let (decision, scratch) = fake.decide(&frame, hook);
-        assert_eq!(decision.verdict, Verdict::Forward { slot: 2, ifindex: 12, retag: Retag::push(vlan) }, "{hook:?}");
-        remember(&fake, &frame, 11, hook, &decision, &scratch);
-        assert_eq!(fake.memo.get().is_some(), remembered, "{hook:?} {vlan}");
-    }
-}
-
-#[test]
-fn a_station_that_moves_or_is_forgotten_is_told() {
-    for (op, port, raised) in
-        [(LearnOp::Keep, 1, 0), (LearnOp::Update, 1, 0), (LearnOp::Update, 2, 1), (LearnOp::Forget, 1, 1)]
-    {
-        let fake = Fake::new();
-        let learn = Learn { op, station: Station { seen_ns: NOW, port, flags: 0, pad: 0 } };
-        let mut scratch = Scratch { learn, ..Scratch::default() };
-        scratch.packet.source.mac = A;
-        commit(&fake, &scratch).unwrap();
-        assert_eq!(fake.moves.get(), raised, "{op:?} {port}");
-    }
 }

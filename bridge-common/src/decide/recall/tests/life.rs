@@ -1,0 +1,103 @@
+//! What ends a memo, and what is not remembered at all.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+#[test]
+fn changes_and_time_end_a_memo() {
+    let origin = frame(17, 70);
+    let recalls = |change: &dyn Fn(&Fake)| {
+        let fake = Fake::learn_of(&origin, Hook::Tc);
+        change(&fake);
+        recall(&fake, &Bytes::new(&origin), 11, Hook::Tc, epoch(&fake)).is_some()
+    };
+    assert!(recalls(&|_| {}));
+    assert!(recalls(&|fake| fake.ticks.set(7 + TICKS - 1)));
+    assert!(!recalls(&|fake| fake.ticks.set(7 + TICKS)));
+    assert!(!recalls(&|fake| fake.epoch.set(2)));
+    assert!(!recalls(&|fake| fake.epoch.set(0)));
+    assert!(!recalls(&|fake| fake.raise_moves()));
+    let fake = Fake::learn_of(&origin, Hook::Tc);
+    assert!(recall(&fake, &Bytes::new(&origin), 12, Hook::Tc, epoch(&fake)).is_none());
+    assert!(recall(&fake, &Bytes::new(&origin), 11, Hook::Xdp, epoch(&fake)).is_none());
+}
+
+#[test]
+fn what_will_change_soon_is_not_remembered() {
+    let origin = frame(17, 70);
+    let remembers = |change: &dyn Fn(&Fake)| {
+        let fake = Fake::new();
+        change(&fake);
+        let frame = Bytes::new(&origin);
+        let (decision, scratch) = fake.decide(&frame, Hook::Tc);
+        assert!(matches!(decision.verdict, Verdict::Forward { .. }));
+        remember(&fake, &frame, 11, Hook::Tc, &decision, &scratch);
+        fake.memo.get().is_some()
+    };
+    assert!(remembers(&|_| {}));
+    assert!(!remembers(&|fake| fake.epoch.set(0)), "nobody would end it");
+    assert!(!remembers(&|fake| fake.seen.set(NOW - 960_000_000)), "the station's time is due in 40 ms");
+    assert!(!remembers(&|fake| fake.beat.set(NOW - 4_960_000_000)), "the heartbeat is stale in 40 ms");
+}
+
+/// A rule with ports is asked: nothing is known of frames with other ports, nor once any flow has changed, nor of a frame that may change one.
+#[test]
+fn where_ports_matter_it_is_remembered_with_them() {
+    for (proto, flags) in [(17, 0x11), (6, 0x10), (6, 0x18), (6, 0x11), (6, 0x12), (6, 0x14)] {
+        let origin = frame(proto, 70);
+        let fake = Fake { class: Cell::new(1), ..Fake::new() }.learning(&origin, Hook::Tc);
+        let recalls = |frame: &[u8]| recall(&fake, &Bytes::new(frame), 11, Hook::Tc, epoch(&fake)).is_some();
+        assert!(recalls(&origin));
+        for at in 34..38 {
+            let mut other = origin.clone();
+            other[at] ^= 1;
+            assert!(!recalls(&other), "byte {at}");
+        }
+        let mut other = origin.clone();
+        other[47] = flags;
+        assert_eq!(recalls(&other), proto == 17 || flags & 7 == 0, "{flags:#x}");
+        fake.raise_flow_changes();
+        assert!(!recalls(&origin));
+    }
+    let mut portless = frame(17, 70);
+    portless[34..38].fill(0);
+    let fake = Fake { class: Cell::new(1), ..Fake::new() }.learning(&portless, Hook::Tc);
+    assert!(fake.memo.get().is_none(), "it would stand for all ports");
+}
+
+#[test]
+fn a_flow_that_changes_is_told() {
+    for (op, raised) in [(FlowOp::Keep, 0), (FlowOp::Open, 1), (FlowOp::Renew, 1), (FlowOp::Close, 1)] {
+        let fake = Fake::new();
+        let mut scratch = Scratch::default();
+        scratch.flow.op = op;
+        commit(&fake, &scratch).unwrap();
+        assert_eq!(fake.flow_changes.get(), raised, "{op:?}");
+    }
+}
+
+/// What leaves with a tag is recalled with it.
+#[test]
+fn the_tag_that_it_leaves_with_is_remembered() {
+    let origin = frame(17, 70);
+    for (hook, vlan) in [(Hook::Tc, 0), (Hook::Tc, 10), (Hook::Xdp, 10)] {
+        let fake = Fake { vlan: Cell::new(vlan), ..Fake::new() }.learning(&origin, hook);
+        let recalled = recall(&fake, &Bytes::new(&origin), 11, hook, epoch(&fake)).unwrap();
+        assert_eq!(recalled.retag, Retag::push(vlan), "{hook:?} {vlan}");
+        assert!(agrees(&fake, &Bytes::new(&origin), hook));
+    }
+}
+
+#[test]
+fn a_station_that_moves_or_is_forgotten_is_told() {
+    for (op, port, raised) in
+        [(LearnOp::Keep, 1, 0), (LearnOp::Update, 1, 0), (LearnOp::Update, 2, 1), (LearnOp::Forget, 1, 1)]
+    {
+        let fake = Fake::new();
+        let learn = Learn { op, station: Station { seen_ns: NOW, port, flags: 0, pad: 0 } };
+        let mut scratch = Scratch { learn, ..Scratch::default() };
+        scratch.packet.source.mac = A;
+        commit(&fake, &scratch).unwrap();
+        assert_eq!(fake.moves.get(), raised, "{op:?} {port}");
+    }
+}
