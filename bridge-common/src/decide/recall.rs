@@ -94,13 +94,15 @@ pub fn epoch<T: Tables>(tables: &T) -> u64 {
 #[inline(always)]
 pub fn recall<T: Tables, F: Frame>(tables: &T, frame: &F, ifindex: u32, hook: Hook, epoch: u64) -> Option<Recalled> {
     let head = Head::of(frame)?;
-    let mut ports = 0;
-    let mut memo = tables.memo(index(&head, ports, hook))?;
-    if !holds(tables, memo, &head, ifindex, ports, epoch) {
-        ports = head.both_ports();
+    let mut memo = tables.memo(index(&head, 0, hook))?;
+    if !holds(tables, memo, &head, ifindex, 0, epoch) {
+        let ports = head.both_ports();
         memo = tables.memo(index(&head, ports, hook))?;
         let epoch = epoch.wrapping_add(tables.control(Control::FlowChanges));
         if ports == 0 || !holds(tables, memo, &head, ifindex, ports, epoch) {
+            return None;
+        }
+        if memo.cell == FORWARD && head.may_change_flow(frame) {
             return None;
         }
     }
@@ -115,12 +117,10 @@ pub fn recall<T: Tables, F: Frame>(tables: &T, frame: &F, ifindex: u32, hook: Ho
     if !known.forwards() {
         return Some(known);
     }
-    if ports != 0 && head.may_change_flow(frame) {
-        return None;
-    }
     let small = u64::from(len) <= u64::from(memo.mtu) + u64::from(HEADER) || hook == Hook::Tc && frame.is_gso();
+    // TC knows of a checksum that is still to be finished.
     let sum = memo.address_sum;
-    let whole = sum == 0 || !head.may_be_tunnel() && is_full_checksum(checksum, sum, length);
+    let whole = hook == Hook::Tc || sum == 0 || !head.may_be_tunnel() && is_full_checksum(checksum, sum, length);
     if small && whole { Some(known) } else { None }
 }
 
