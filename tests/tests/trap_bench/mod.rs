@@ -70,6 +70,11 @@ impl Bench {
         std::iter::once(first).chain(rest).collect()
     }
 
+    /// What arrives at a machine once anything does: on a busy machine that may be later than a quiet moment.
+    pub fn arrived(&mut self, machine: usize) -> Vec<Vec<u8>> {
+        (0..20).map(|_| self.drain().swap_remove(machine)).find(|frames| !frames.is_empty()).unwrap_or_default()
+    }
+
     pub fn eth(&self, from: usize, to: usize) -> Eth {
         Eth::new(self.macs[to], self.macs[from])
     }
