@@ -7,12 +7,23 @@ use super::{HEADER, HOW, Outcome, Report, Row};
 /// Columns whose figures never wrap: the median and its range.
 const FIGURES: [usize; 2] = [1, 2];
 
+/// Without any of these nothing is drawn there.
+const BETWEEN_ROWS: [TableComponent; 4] = [
+    TableComponent::HorizontalLines,
+    TableComponent::MiddleIntersections,
+    TableComponent::LeftBorderIntersections,
+    TableComponent::RightBorderIntersections,
+];
+
 impl Report {
     /// For a terminal so wide; for anything else, with every row on one line.
     pub(crate) fn text(&self, width: Option<u16>) -> String {
         let table = || {
             let mut table = Table::new();
-            table.load_preset(presets::UTF8_HORIZONTAL_ONLY).remove_style(TableComponent::HorizontalLines);
+            table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+            for line in BETWEEN_ROWS {
+                table.remove_style(line);
+            }
             if let Some(width) = width {
                 table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
             }
@@ -59,6 +70,7 @@ mod tests {
         let mut report = Report::new(Host::example("word"));
         let long = "a long name of a row that says exactly what is compared with what, and how";
         report.rows.push(Row::figure(long, "Mpps", &[1.0, 2.0, 3.0]).required(Bound::AtLeast(1.0)).note(long.into()));
+        report.rows.push(Row::figure("short", "x", &[1.0]));
         report.part("first part", Ok(()));
         report.rows.push(Row::skip("other", long));
         report.part("second part", Ok(()));
@@ -72,6 +84,7 @@ mod tests {
         assert!(tables.lines().all(|line| line.chars().count() <= 100), "{text}");
         assert!(text.contains("2.000 Mpps") && text.contains("1.000 to 3.000"), "{text}");
         assert!(text.lines().any(|line| line == "second part"), "{text}");
+        assert_eq!(tables.lines().filter(|line| line.contains('─')).count(), 4, "none between rows:\n{text}");
     }
 
     #[test]
