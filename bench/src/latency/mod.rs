@@ -4,9 +4,9 @@
 //! The server and the one that floods share a core, as guests share their host's. The flood is offered at the same rate on all paths, a share of what
 //! the bridge alone carried just before: what a path spends on it is what it takes from the round trips. How much of it was sent is told.
 //!
-//! Under the flood p50 is the path's, p99 the scheduler's: a server that is woken while another thread has its time slice waits for the end of that,
-//! some 3 ms, whatever the path. The slice is the flooder's or, on a machine that does anything else, somebody else's: then p99 is the same on all
-//! paths. Bursts in softirq context, as a NIC's frames come, and another share (0.5 to 1.1) changed nothing about that.
+//! What p99 under the flood is: a server that is woken while another thread has its time slice waits for the end of that, some 3 ms, whatever the
+//! path. The slice is the flooder's or, on a machine that does anything else, somebody else's, and then p99 is the same on all paths; p50 still is
+//! the path's. Only a quiet machine says anything about p99.
 
 mod lab;
 mod pair;
