@@ -146,6 +146,13 @@ pub fn bare_tc(_: TcContext) -> i32 {
     unsafe { bpf_redirect(global(&raw const TARGET_IFINDEX), 0) as i32 }
 }
 
+/// What a program costs that a frame meets where it leaves, as it does fastbridge's: the next one, or the interface, has the say
+/// (`TCX_NEXT`; `TC_ACT_UNSPEC` at a clsact qdisc).
+#[classifier]
+pub fn bare_next(_: TcContext) -> i32 {
+    -1
+}
+
 /// The ceiling of every path that drops; the interface counts.
 #[xdp]
 pub fn bare_drop(_: XdpContext) -> u32 {

@@ -155,32 +155,49 @@ impl Bare {
 
     /// At TC ingress.
     pub(crate) fn tc(host: &Netns, from: &str, to: &str) -> Result<Self> {
+        Self::at_tc(host, to, &[("bare_tc", from, TcAttachType::Ingress)])
+    }
+
+    /// At TC ingress, and a program that does nothing at the egress of `to`.
+    pub(crate) fn tc_with_egress(host: &Netns, from: &str, to: &str) -> Result<Self> {
+        Self::at_tc(host, to, &[("bare_tc", from, TcAttachType::Ingress), ("bare_next", to, TcAttachType::Egress)])
+    }
+
+    fn at_tc(host: &Netns, to: &str, places: &[(&str, &str, TcAttachType)]) -> Result<Self> {
         let to = index(host, to)?;
         host.enter(|| {
             let mut ebpf = load(to)?;
-            let program = ebpf.program_mut("bare_tc").context("the object has no program bare_tc")?;
-            let program: &mut SchedClassifier = program.try_into()?;
-            program.load()?;
-            // As fastbridge attaches: tcx where there is one.
-            let options = TcAttachOptions::TcxOrder(LinkOrder::default());
-            program.attach_with_options(from, TcAttachType::Ingress, options).context("cannot attach bare_tc")?;
+            for &(name, port, direction) in places {
+                let program = classifier(&mut ebpf, name)?;
+                program.load()?;
+                attach_tc(program, port, direction)?;
+            }
             Ok(Self(ebpf))
         })?
     }
+}
+
+fn classifier<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut SchedClassifier> {
+    Ok(ebpf.program_mut(name).with_context(|| format!("the object has no program {name}"))?.try_into()?)
+}
+
+/// As fastbridge attaches: tcx where there is one.
+fn attach_tc(program: &mut SchedClassifier, port: &str, direction: TcAttachType) -> Result<()> {
+    let options = TcAttachOptions::TcxOrder(LinkOrder::default());
+    program.attach_with_options(port, direction, options).with_context(|| format!("cannot attach to {port}"))?;
+    Ok(())
 }
 
 /// How long it takes to attach a bare program at ingress and egress of each of the host's `ports`, and nothing else.
 pub(crate) fn attach_bare_tc(host: &Netns, ports: &[String]) -> Result<Duration> {
     host.enter(|| {
         let mut ebpf = load(0)?;
-        let program = ebpf.program_mut("bare_tc").context("the object has no program bare_tc")?;
-        let program: &mut SchedClassifier = program.try_into()?;
+        let program = classifier(&mut ebpf, "bare_tc")?;
         program.load()?;
         let start = Instant::now();
         for port in ports {
             for direction in [TcAttachType::Ingress, TcAttachType::Egress] {
-                let options = TcAttachOptions::TcxOrder(LinkOrder::default());
-                program.attach_with_options(port.as_str(), direction, options).context("cannot attach bare_tc")?;
+                attach_tc(program, port, direction)?;
             }
         }
         Ok(start.elapsed())

@@ -31,7 +31,7 @@ pub(crate) fn measure(quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> 
         rows.push(Row::skip(WHAT, "iperf3 is not installed; `cargo xtask setup` installs it"));
         return Ok(());
     }
-    let (rounds, seconds) = if quick { (3, 1) } else { (9, 4) };
+    let (rounds, seconds) = if quick { (3, 1) } else { (9, 3) };
     progress.part("bulk TCP: building the lab", rounds * 2 * STREAMS.len());
     let lab = Lab::builder(SlowPath::LinuxBridge)
         .machine(MachineSpec::new("client", CLIENT_PORT).address("10.17.4.21/24"))

@@ -14,7 +14,7 @@ use crate::{progress::Progress, report::Row};
 
 /// Measures, and adds the rows.
 pub(crate) fn measure(quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> Result<()> {
-    let rounds = if quick { 1 } else { 5 };
+    let rounds = if quick { 1 } else { 3 };
     progress.part("control: 200 ports", rounds);
     ports::measure(rounds, progress, rows)?;
     let swaps = if quick { 5 } else { 20 };

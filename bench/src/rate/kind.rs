@@ -13,6 +13,8 @@ pub(super) const OVS_BRIDGE: &str = "br3";
 pub(super) enum Kind {
     BareXdp,
     BareTc,
+    /// The same with a program that does nothing where frames leave: fastbridge has one there.
+    BareTcEgress,
     /// Goes nowhere.
     BareDrop,
     Xdp,
@@ -36,6 +38,7 @@ impl Kind {
         match self {
             Self::BareXdp => "bare XDP redirect".into(),
             Self::BareTc => "bare TC redirect".into(),
+            Self::BareTcEgress => "bare TC redirect, an empty program at egress".into(),
             Self::BareDrop => "bare XDP_DROP".into(),
             Self::Xdp => format!("fastbridge XDP, {policy}"),
             Self::Tc => format!("fastbridge TC, {policy}"),
@@ -60,7 +63,7 @@ impl Kind {
 
     /// Whether its ports are to be on no bridge.
     pub(super) fn is_bare(self) -> bool {
-        matches!(self, Self::BareXdp | Self::BareTc | Self::BareDrop)
+        matches!(self, Self::BareXdp | Self::BareTc | Self::BareTcEgress | Self::BareDrop)
     }
 
     /// Host ports: where frames enter, and where they leave. Only fastbridge's match its `manage`.
@@ -68,6 +71,7 @@ impl Kind {
         match self {
             Self::BareXdp => ["bxdp0", "bxdp1"],
             Self::BareTc => ["btc0", "btc1"],
+            Self::BareTcEgress => ["btce0", "btce1"],
             Self::BareDrop => ["bdrop0", "bdrop1"],
             Self::Xdp => ["vnet0", "vnet1"],
             Self::Tc => ["vnet2", "vnet3"],
@@ -113,7 +117,20 @@ mod tests {
     #[test]
     fn no_port_is_managed_by_mistake() {
         use Kind::*;
-        for kind in [BareXdp, BareTc, BareDrop, Xdp, Tc, Bridge, NetfilterBridge, Nftables, Ovs, OvsPolicy, OvsAfXdp] {
+        for kind in [
+            BareXdp,
+            BareTc,
+            BareTcEgress,
+            BareDrop,
+            Xdp,
+            Tc,
+            Bridge,
+            NetfilterBridge,
+            Nftables,
+            Ovs,
+            OvsPolicy,
+            OvsAfXdp,
+        ] {
             assert!(kind.ports().iter().all(|port| port.starts_with("vnet") == kind.is_managed()), "{kind:?}");
         }
     }

@@ -77,6 +77,7 @@ impl Path {
         let bare = match kind {
             Kind::BareXdp => Some(Bare::xdp(host, from, to)?),
             Kind::BareTc => Some(Bare::tc(host, from, to)?),
+            Kind::BareTcEgress => Some(Bare::tc_with_egress(host, from, to)?),
             Kind::BareDrop => Some(Bare::drop(host, from)?),
             _ => None,
         };

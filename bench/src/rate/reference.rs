@@ -1,5 +1,6 @@
-//! The reference policy: fastbridge's two hooks, the bare redirects that are their ceilings, and the Linux bridge with and without the same
-//! policy in nftables, which has a lab of its own: fastbridge yields to such rules.
+//! The reference policy: fastbridge's two hooks, the bare redirects that are their ceilings (of TC also with an empty program where frames leave,
+//! since fastbridge must judge there what the host sends), and the Linux bridge with and without the same policy in nftables, which has a lab of
+//! its own: fastbridge yields to such rules.
 
 use anyhow::Result;
 
@@ -16,20 +17,21 @@ use crate::{
     topology::Rules,
 };
 
-const KINDS: [Kind; 6] = [Kind::BareXdp, Kind::Xdp, Kind::BareTc, Kind::Tc, Kind::Bridge, Kind::NetfilterBridge];
+const KINDS: [Kind; 7] =
+    [Kind::BareXdp, Kind::Xdp, Kind::BareTc, Kind::BareTcEgress, Kind::Tc, Kind::Bridge, Kind::NetfilterBridge];
 const STATIONS: u32 = 4096;
 const LOADS: [Load; 3] = [Load::OneFlow, Load::Flows, Load::Stations(STATIONS)];
 
 /// Measures, and adds the rows.
 pub(crate) fn measure(quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> Result<()> {
-    let rounds = if quick { 3 } else { 11 };
+    let rounds = if quick { 5 } else { 11 };
     progress.part("packets per second: building the labs", 0);
     let plans = [(0, Plan::new(&KINDS, &LOADS)), (1, Plan::new(&[Kind::Nftables], &LOADS))];
     let mut contest = Contest::build(&plans)?;
     for load in LOADS {
         for kind in KINDS.into_iter().chain([Kind::Nftables]) {
-            // br_netfilter only gives a second figure to compare with.
-            if kind != Kind::NetfilterBridge || load == Load::OneFlow {
+            // Each of these only gives one more figure to compare with.
+            if !matches!(kind, Kind::NetfilterBridge | Kind::BareTcEgress) || load == Load::OneFlow {
                 contest.enter(lane(kind, load), &kind.name(&Rules::Reference.name()), frames(kind, quick));
             }
         }
@@ -45,26 +47,38 @@ fn lane(kind: Kind, load: Load) -> Lane {
     Lane { site: usize::from(kind == Kind::Nftables), kind, load }
 }
 
+/// What is compared, and what is required of it: of nothing that is decided anew, frame by frame. A ceiling stands below what it bounds.
+const RATIOS: [(&str, Kind, Kind, Option<f64>); 7] = [
+    ("fastbridge TC / bare TC redirect", Kind::Tc, Kind::BareTc, Some(0.97)),
+    ("fastbridge XDP / bare XDP redirect", Kind::Xdp, Kind::BareXdp, Some(0.92)),
+    ("fastbridge TC / Linux bridge with the same policy in nftables", Kind::Tc, Kind::Nftables, Some(1.65)),
+    (
+        "bare TC redirect / Linux bridge with the same policy in nftables: the ceiling",
+        Kind::BareTc,
+        Kind::Nftables,
+        None,
+    ),
+    ("fastbridge XDP / Linux bridge with the same policy in nftables", Kind::Xdp, Kind::Nftables, Some(4.0)),
+    ("fastbridge TC / Linux bridge", Kind::Tc, Kind::Bridge, None),
+    ("fastbridge XDP / Linux bridge", Kind::Xdp, Kind::Bridge, None),
+];
+/// Of one flow only.
+const MORE: [(&str, Kind, Kind); 4] = [
+    ("fastbridge TC / bare TC redirect, an empty program at egress", Kind::Tc, Kind::BareTcEgress),
+    ("bare TC redirect, with / without an empty program at egress: the ceiling", Kind::BareTcEgress, Kind::BareTc),
+    ("bare TC redirect / Linux bridge: the ceiling", Kind::BareTc, Kind::Bridge),
+    ("fastbridge TC / Linux bridge as a new namespace has it (br_netfilter on)", Kind::Tc, Kind::NetfilterBridge),
+];
+
 fn judge(contest: &Contest, rows: &mut Vec<Row>) {
     let compare = |what: &str, over, under, load: Load| {
         contest.ratio(&format!("{what}, {}", load.name()), lane(over, load), lane(under, load))
     };
     for load in LOADS {
-        for (what, over, under, least) in [
-            ("fastbridge TC / bare TC redirect", Kind::Tc, Kind::BareTc, 0.97),
-            ("fastbridge XDP / bare XDP redirect", Kind::Xdp, Kind::BareXdp, 0.92),
-            ("fastbridge TC / Linux bridge", Kind::Tc, Kind::Bridge, 1.5),
-            ("fastbridge XDP / Linux bridge", Kind::Xdp, Kind::Bridge, 3.5),
-            ("fastbridge TC / Linux bridge with the same policy in nftables", Kind::Tc, Kind::Nftables, 1.65),
-            ("fastbridge XDP / Linux bridge with the same policy in nftables", Kind::Xdp, Kind::Nftables, 4.0),
-        ] {
-            let row = compare(what, over, under, load);
-            // Nothing is required of frames that are decided anew, one by one: told all the same.
-            rows.push(if matches!(load, Load::Stations(_)) { row } else { row.required(Bound::AtLeast(least)) });
+        for (what, over, under, least) in RATIOS {
+            let least = least.filter(|_| !matches!(load, Load::Stations(_))).map(Bound::AtLeast);
+            rows.push(least.into_iter().fold(compare(what, over, under, load), Row::required));
         }
     }
-    let what = "bare TC redirect / Linux bridge: the ceiling";
-    rows.push(compare(what, Kind::BareTc, Kind::Bridge, Load::OneFlow));
-    let what = "fastbridge TC / Linux bridge as a new namespace has it (br_netfilter on)";
-    rows.push(compare(what, Kind::Tc, Kind::NetfilterBridge, Load::OneFlow).required(Bound::AtLeast(1.5)));
+    rows.extend(MORE.map(|(what, over, under)| compare(what, over, under, Load::OneFlow)));
 }

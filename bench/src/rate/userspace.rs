@@ -24,6 +24,7 @@ use crate::{
 };
 
 const WHERE: &str = "OVS userspace";
+const POLLING: &str = "OVS userspace, polling AF_XDP ports";
 /// Of the core that its thread polls ports from; the generator has the highest.
 const PMD_CORE: &str = "other_config:pmd-cpu-mask=0x1";
 
@@ -81,12 +82,11 @@ fn contest(kinds: &[Kind], loads: &[Load], load: Load, quick: bool, progress: &P
     let plan = Plan { slow_path: SlowPath::OvsUserspace, clock: Clock::Wall, ..Plan::new(kinds, loads) };
     let mut contest = Contest::build(&[(0, plan)])?.lossy();
     contest.remark(0, "time that passes; the switch works on a core of its own");
+    // fastbridge takes part in each of these contests.
+    let place = if kinds.contains(&Kind::OvsAfXdp) { POLLING } else { WHERE };
     for &kind in kinds {
-        contest.enter(
-            lane(kind, load),
-            &format!("{WHERE}: {}", kind.name(&Rules::Reference.name())),
-            frames(kind, quick),
-        );
+        let what = format!("{place}: {}", kind.name(&Rules::Reference.name()));
+        contest.enter(lane(kind, load), &what, frames(kind, quick));
     }
     progress.part("beside OVS userspace", contest.turns(rounds));
     contest.run(rounds, progress)?;

@@ -46,13 +46,6 @@ impl Report {
         ))
     }
 
-    /// The names of the parts, each once.
-    fn parts(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = self.rows.iter().map(|row| row.part.as_str()).collect();
-        names.dedup();
-        names
-    }
-
     fn host_section(&self) -> String {
         let peers = self.host.peers.iter().map(|peer| format!("<li>{}</li>\n", escaped(&peer.to_string())));
         format!("<p>{}</p>\n<ul>\n{}</ul>\n", escaped(&self.host.to_string()), peers.collect::<String>())
@@ -60,16 +53,15 @@ impl Report {
 
     /// What must not be overlooked, before everything else.
     fn summary(&self) -> String {
-        let [met, not_met] = [Outcome::Met, Outcome::NotMet].map(|outcome| self.count(|other| *other == outcome));
-        let skipped = self.count(|outcome| matches!(outcome, Outcome::Skip(_)));
         let listed = |class: &str, wanted: &dyn Fn(&Outcome) -> bool| -> String {
             let rows = self.rows.iter().filter(|row| wanted(&row.outcome));
-            rows.map(|row| format!("<li class=\"{class}\">{}</li>\n", escaped(&in_short(row)))).collect()
+            rows.map(|row| format!("<li class=\"{class}\">{}</li>\n", escaped(&row.in_short()))).collect()
         };
         let failed =
             self.failed.iter().map(|why| format!("<li class=\"failed\">not finished: {}</li>\n", escaped(why)));
         format!(
-            "<p>{HOW} Of what is required, {met} met, {not_met} NOT MET; {skipped} skipped.</p>\n<ul>\n{}{}{}</ul>\n",
+            "<p>{HOW} {}</p>\n<ul>\n{}{}{}</ul>\n",
+            self.standing(),
             failed.collect::<String>(),
             listed("not-met", &|outcome| *outcome == Outcome::NotMet),
             listed("skip", &|outcome| matches!(outcome, Outcome::Skip(_))),
@@ -112,14 +104,6 @@ fn line(row: &Row) -> String {
     let [rest @ .., outcome] = row.cells();
     let cells: String = rest.iter().map(|cell| format!("<td>{}</td>", escaped(cell))).collect();
     format!("<tr>{cells}<td class=\"{class}\">{}</td></tr>\n", escaped(&outcome))
-}
-
-fn in_short(row: &Row) -> String {
-    let [what, median, _, required, outcome] = row.cells();
-    match row.outcome {
-        Outcome::Skip(_) => format!("{what}: {outcome}"),
-        _ => format!("{what}: {median}, required {required}: {outcome}"),
-    }
 }
 
 /// Text as HTML shows it, in elements and in quoted attributes.

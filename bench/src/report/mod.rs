@@ -6,6 +6,7 @@ mod row;
 mod table;
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     path::{Path, PathBuf},
 };
@@ -18,7 +19,7 @@ use self::row::Outcome;
 pub(crate) use self::row::{Bound, Row};
 use crate::host::Host;
 
-const HEADER: [&str; 5] = ["what", "median", "min to max", "required", ""];
+const HEADER: [&str; 5] = ["what", "median", "min to max", "required", "result"];
 /// How figures came to be.
 const HOW: &str =
     "Ratios are medians over rounds in which the paths take turns; the absolute numbers belong to this machine.";
@@ -95,6 +96,25 @@ impl Report {
         if let Err(error) = ended {
             self.failed.push(format!("{name}: {error:#}"));
         }
+        // Whoever compares two runs finds a row by these two.
+        let mut seen = BTreeSet::new();
+        let names = self.rows.iter().filter(|row| row.part == name).map(|row| &row.what);
+        let twice = names.filter(|what| !seen.insert(*what));
+        self.failed.extend(twice.map(|what| format!("{name}: two rows are called {what:?}")));
+    }
+
+    /// The names of the parts, each once.
+    fn parts(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.rows.iter().map(|row| row.part.as_str()).collect();
+        names.dedup();
+        names
+    }
+
+    /// How many figures are what is required.
+    fn standing(&self) -> String {
+        let [met, not_met] = [Outcome::Met, Outcome::NotMet].map(|outcome| self.count(|other| *other == outcome));
+        let skipped = self.count(|outcome| matches!(outcome, Outcome::Skip(_)));
+        format!("Of what is required, {met} met, {not_met} NOT MET; {skipped} skipped.")
     }
 
     /// # Errors
@@ -109,5 +129,23 @@ impl Report {
     /// How many rows stand so.
     fn count(&self, outcome: impl Fn(&Outcome) -> bool) -> usize {
         self.rows.iter().filter(|row| outcome(&row.outcome)).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_rows_of_a_part_with_one_name_are_a_fault() {
+        let mut report = Report::new(Host::example("word"));
+        for part in ["one", "other"] {
+            report.rows.push(Row::skip("the same", "why"));
+            report.part(part, Ok(()));
+        }
+        assert!(report.complete().is_ok(), "{:?}", report.failed);
+        report.rows.extend(["twice", "twice"].map(|what| Row::skip(what, "why")));
+        report.part("third", Ok(()));
+        assert_eq!(report.failed, ["third: two rows are called \"twice\""]);
     }
 }

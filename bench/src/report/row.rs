@@ -116,6 +116,15 @@ impl Row {
         };
         [self.what.clone(), median, range, required, outcome]
     }
+
+    /// What must not be overlooked, in one line.
+    pub(super) fn in_short(&self) -> String {
+        let [what, median, _, required, outcome] = self.cells();
+        match self.outcome {
+            Outcome::Skip(_) => format!("{what}: {outcome}"),
+            _ => format!("{what}: {median}, required {required}: {outcome}"),
+        }
+    }
 }
 
 fn remark(word: &str, note: &str) -> String {
