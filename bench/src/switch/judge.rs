@@ -101,8 +101,8 @@ mod tests {
         let sent: Vec<_> = [0, 10, 20, 30, 40, 50, 60].map(MS).to_vec();
         let switch = |to_xdp, begun| Switch { to_xdp, begun: MS(begun) };
         let switches = [switch(true, 15), switch(false, 35)];
-        // 2 is overtaken by 3, 4 comes twice, 5 never.
-        let got = arrivals(&[(0, 0), (1, 10), (3, 30), (2, 31), (4, 41), (4, 42), (6, 60)]);
+        // 2 is overtaken by 3, 3 comes a second time after 4, 5 never.
+        let got = arrivals(&[(0, 0), (1, 10), (3, 30), (2, 31), (4, 41), (3, 42), (6, 60)]);
         let verdict = judge(&sent, &got, &switches);
         assert_eq!(verdict.calm, Harm { sent: 2, silences: vec![10.0], ..Harm::default() });
         assert_eq!(verdict.to_xdp, Harm { sent: 2, overtaken: 1, silences: vec![20.0], ..Harm::default() });
