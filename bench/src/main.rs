@@ -18,6 +18,7 @@ mod progress;
 mod rate;
 mod report;
 mod stats;
+mod switch;
 mod topology;
 mod work;
 
@@ -81,6 +82,8 @@ enum Part {
     Control,
     /// Many ports and stations.
     Scale,
+    /// A port's hook changed under traffic, and what XDP brings and costs where.
+    Switch,
 }
 
 /// Measures, `quick` or not, and adds rows.
@@ -104,6 +107,7 @@ impl Part {
             Self::Latency => ("latency", latency::measure),
             Self::Control => ("control", control::measure),
             Self::Scale => ("many ports and stations", control::scale::measure),
+            Self::Switch => ("TC or XDP, and from one to the other", switch::measure),
         }
     }
 }

@@ -8,7 +8,9 @@ use anyhow::{Context as _, Result};
 use aya::{
     Ebpf, EbpfLoader, TestRunAttrs, TestRunOptions,
     maps::{PerCpuArray, xdp::DevMap},
-    programs::{LinkOrder, SchedClassifier, TcAttachType, TestRun as _, Xdp, XdpMode, tc::TcAttachOptions},
+    programs::{
+        LinkOrder, SchedClassifier, TcAttachType, TestRun as _, Xdp, XdpMode, tc::TcAttachOptions, xdp::XdpLink,
+    },
 };
 use bridge_tests::netns::Netns;
 use nix::{
@@ -186,6 +188,54 @@ fn attach_tc(program: &mut SchedClassifier, port: &str, direction: TcAttachType)
     let options = TcAttachOptions::TcxOrder(LinkOrder::default());
     program.attach_with_options(port, direction, options).with_context(|| format!("cannot attach to {port}"))?;
     Ok(())
+}
+
+/// A bare XDP redirect that is put in front of what a port has, taken away again, or exchanged for another one like it.
+pub(crate) struct Front {
+    // Dropped in this order: the link before its program.
+    link: Option<XdpLink>,
+    programs: [Ebpf; 2],
+    on: u32,
+}
+
+impl Front {
+    /// For the host's port `from`, to its port `to`; in front of nothing yet.
+    pub(crate) fn new(host: &Netns, from: &str, to: &str) -> Result<Self> {
+        let (on, to) = (index(host, from)?, index(host, to)?);
+        let program = || host.enter(|| redirecting(load(to)?, to, "bare_xdp"))?;
+        Ok(Self { link: None, programs: [program()?, program()?], on })
+    }
+
+    /// Puts it there; the time that takes.
+    pub(crate) fn attach(&mut self, host: &Netns) -> Result<Duration> {
+        host.enter(|| {
+            let program = xdp(&mut self.programs[0], "bare_xdp")?;
+            let start = Instant::now();
+            let id = program.attach_to_if_index(self.on, XdpMode::Driver).context("cannot attach bare_xdp")?;
+            let took = start.elapsed();
+            self.link = Some(program.take_link(id)?);
+            Ok(took)
+        })?
+    }
+
+    /// Has the other program take its place; the time that takes.
+    pub(crate) fn exchange(&mut self) -> Result<Duration> {
+        self.programs.swap(0, 1);
+        let program = xdp(&mut self.programs[0], "bare_xdp")?;
+        let link = self.link.take().context("there is nothing to exchange")?;
+        let start = Instant::now();
+        let id = program.attach_to_link(link).context("cannot exchange bare_xdp")?;
+        let took = start.elapsed();
+        self.link = Some(program.take_link(id)?);
+        Ok(took)
+    }
+
+    /// Takes it away; the time that takes.
+    pub(crate) fn detach(&mut self) -> Duration {
+        let start = Instant::now();
+        self.link = None;
+        start.elapsed()
+    }
 }
 
 /// How long it takes to attach a bare program at ingress and egress of each of the host's `ports`, and nothing else.

@@ -7,11 +7,11 @@ use serde_json::Value;
 
 /// One run.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Run {
+pub(crate) struct Run {
     /// Gbit/s that arrived.
-    pub(super) rate: f64,
+    pub(crate) rate: f64,
     /// Milliseconds of a core, all cores of this machine together, for each Gbit that arrived.
-    pub(super) cost: f64,
+    pub(crate) cost: f64,
 }
 
 impl Run {

@@ -7,4 +7,7 @@ mod iperf;
 mod turns;
 mod veths;
 
-pub(crate) use self::{guests::measure as measure_guests, veths::measure};
+pub(crate) use self::{
+    guests::measure as measure_guests,
+    veths::{measure, run},
+};

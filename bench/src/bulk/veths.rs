@@ -54,19 +54,24 @@ impl Path for Veths<'_> {
 
     fn run(&mut self, streams: u32) -> Result<Run> {
         let (client, server) = (self.lab.machine("client")?.netns(), self.lab.machine("server")?.netns());
-        let mut listening = Listening::start(server)?;
-        let (streams, seconds) = (streams.to_string(), self.seconds.to_string());
-        let options = ["-c", SERVER, "-p", &PORT.to_string(), "-t", &seconds, "-P", &streams, "-i", "0", "-J"];
-        let before = busy::all_cores()?;
-        let json = client.run("iperf3", &options)?;
-        let worked = busy::all_cores()?.saturating_sub(before);
-        listening.0.wait().context("iperf3 -s")?;
-        Run::read(&json, worked)
+        run(client, server, SERVER, streams, self.seconds)
     }
 
     fn end(&mut self) -> Result<f64> {
         self.beside.take().context("fastbridge was not started")?.end(CLIENT_PORT)
     }
+}
+
+/// Sends from one namespace to an address of the other.
+pub(crate) fn run(client: &Netns, server: &Netns, address: &str, streams: u32, seconds: u32) -> Result<Run> {
+    let mut listening = Listening::start(server)?;
+    let (streams, seconds) = (streams.to_string(), seconds.to_string());
+    let options = ["-c", address, "-p", &PORT.to_string(), "-t", &seconds, "-P", &streams, "-i", "0", "-J"];
+    let before = busy::all_cores()?;
+    let json = client.run("iperf3", &options)?;
+    let worked = busy::all_cores()?.saturating_sub(before);
+    listening.0.wait().context("iperf3 -s")?;
+    Run::read(&json, worked)
 }
 
 /// An iperf3 that serves one client and then ends; ended when dropped, if that one never came.
