@@ -19,7 +19,7 @@ use crate::{progress::Progress, report::Row};
 /// Measures, and adds the rows.
 pub(crate) fn measure(quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> Result<()> {
     let (reloads, switches, rounds, streams) = if quick { (3, 10, 1, 1) } else { (20, 200, 5, 3) };
-    let time = Duration::from_millis(if quick { 100 } else { 200 });
+    let time = Duration::from_millis(if quick { 100 } else { 150 });
     progress.part("TC or XDP: building the lab", 4 + rounds + 2 * streams);
     let lab = site::lab()?;
     let with_taps = Path::new("/dev/net/tun").exists();
