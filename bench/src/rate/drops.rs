@@ -4,8 +4,8 @@
 use anyhow::Result;
 
 use super::{
+    FRAMES,
     contest::{Contest, Lane},
-    frames,
     kind::Kind,
     load::Load,
     site::Plan,
@@ -24,14 +24,14 @@ const ALL_LOADS: [Load; 3] = [Load::OneFlow, Load::Denied, Load::DeniedFlows];
 
 /// Measures, and adds the rows.
 pub(crate) fn measure(quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> Result<()> {
-    let rounds = if quick { 3 } else { 11 };
+    let rounds = if quick { 5 } else { 41 };
     progress.part("cost of a drop: building the labs", 0);
     let plans = [(0, Plan::new(&KINDS, &ALL_LOADS)), (1, Plan::new(&[Kind::Nftables], &ALL_LOADS))];
     let mut contest = Contest::build(&plans)?;
     let policy = Rules::Reference.name();
     for load in LOADS {
         for kind in KINDS.into_iter().chain([Kind::Nftables]) {
-            contest.enter(lane(kind, load), &kind.name(&policy), frames(kind, quick));
+            contest.enter(lane(kind, load), &kind.name(&policy), FRAMES);
         }
     }
     progress.part("cost of a drop", contest.turns(rounds));

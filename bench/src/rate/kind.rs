@@ -51,11 +51,6 @@ impl Kind {
         }
     }
 
-    /// Whether it takes only a fraction of the time of a path through the stack.
-    pub(super) fn is_xdp(self) -> bool {
-        matches!(self, Self::BareXdp | Self::BareDrop | Self::Xdp)
-    }
-
     /// Whether fastbridge is to take its ports.
     pub(super) fn is_managed(self) -> bool {
         matches!(self, Self::Xdp | Self::Tc)

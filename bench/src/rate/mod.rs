@@ -18,13 +18,6 @@ pub(crate) mod userspace;
 
 pub(crate) use self::{ovs::measure as measure_beside_ovs, reference::measure};
 
-use self::kind::Kind;
-
-/// Frames of one turn: the kernel's set-up of each call costs, 2^18 is the least that hides it.
-fn frames(kind: Kind, quick: bool) -> u32 {
-    match (quick, kind.is_xdp()) {
-        (true, _) => 1 << 18,
-        (false, true) => 1 << 20,
-        (false, false) => 1 << 19,
-    }
-}
+/// Frames of one turn: the kernel's set-up of each call costs, 2^18 is the least that hides it. No more, and many rounds rather: on a shared machine
+/// what a core gives changes from one tenth of a second to the next.
+const FRAMES: u32 = 1 << 18;

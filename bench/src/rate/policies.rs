@@ -5,8 +5,8 @@ use anyhow::Result;
 use bridge_tests::{find_tool, lab::SlowPath};
 
 use super::{
+    FRAMES,
     contest::{Contest, Lane},
-    frames,
     kind::Kind,
     load::Load,
     site::Plan,
@@ -30,7 +30,7 @@ const NFTABLES: usize = 20;
 
 /// Measures, and adds the rows.
 pub(crate) fn measure(quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> Result<()> {
-    let (rounds, loads) = if quick { (3, &LOADS[..1]) } else { (9, &LOADS[..]) };
+    let (rounds, loads) = if quick { (3, &LOADS[..1]) } else { (21, &LOADS[..]) };
     progress.part("other policies: building the labs", 0);
     let hooks = HOOKS.map(|(hook, ..)| hook);
     let mut plans = vec![(BARE, Plan::new(&[Kind::BareXdp, Kind::BareTc, Kind::Bridge], &LOADS))];
@@ -45,7 +45,7 @@ pub(crate) fn measure(quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> 
         contest.absent(WITH_VLAN, kind, &why);
     }
     for &load in loads {
-        enter(&mut contest, load, quick);
+        enter(&mut contest, load);
     }
     progress.part("other policies", contest.turns(rounds));
     contest.run(rounds, progress)?;
@@ -77,9 +77,9 @@ fn vlan_plan() -> Result<(Option<Plan<'static>>, Vec<Absent>)> {
     Ok((Some(plan(SlowPath::OvsUserspace, &[Kind::Xdp])), absent))
 }
 
-fn enter(contest: &mut Contest, load: Load, quick: bool) {
+fn enter(contest: &mut Contest, load: Load) {
     let mut enter = |site, kind: Kind, policy: &str| {
-        contest.enter(Lane { site, kind, load }, &kind.name(policy), frames(kind, quick));
+        contest.enter(Lane { site, kind, load }, &kind.name(policy), FRAMES);
     };
     for (hook, bare, _) in HOOKS {
         enter(BARE, bare, "");
@@ -93,7 +93,7 @@ fn enter(contest: &mut Contest, load: Load, quick: bool) {
     }
     enter(BARE, Kind::Bridge, "");
     let lane = Lane { site: WITH_VLAN, kind: Kind::Bridge, load };
-    contest.enter(lane, "Linux bridge, no policy, VLAN access to trunk", frames(Kind::Bridge, quick));
+    contest.enter(lane, "Linux bridge, no policy, VLAN access to trunk", FRAMES);
 }
 
 fn compare(contest: &Contest, load: Load, rows: &mut Vec<Row>) {

@@ -5,8 +5,8 @@
 use anyhow::Result;
 
 use super::{
+    FRAMES,
     contest::{Contest, Lane},
-    frames,
     kind::Kind,
     load::Load,
     site::Plan,
@@ -24,7 +24,7 @@ const LOADS: [Load; 3] = [Load::OneFlow, Load::Flows, Load::Stations(STATIONS)];
 
 /// Measures, and adds the rows.
 pub(crate) fn measure(quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> Result<()> {
-    let rounds = if quick { 5 } else { 11 };
+    let rounds = if quick { 7 } else { 41 };
     progress.part("packets per second: building the labs", 0);
     let plans = [(0, Plan::new(&KINDS, &LOADS)), (1, Plan::new(&[Kind::Nftables], &LOADS))];
     let mut contest = Contest::build(&plans)?;
@@ -32,7 +32,7 @@ pub(crate) fn measure(quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> 
         for kind in KINDS.into_iter().chain([Kind::Nftables]) {
             // Each of these only gives one more figure to compare with.
             if !matches!(kind, Kind::NetfilterBridge | Kind::BareTcEgress) || load == Load::OneFlow {
-                contest.enter(lane(kind, load), &kind.name(&Rules::Reference.name()), frames(kind, quick));
+                contest.enter(lane(kind, load), &kind.name(&Rules::Reference.name()), FRAMES);
             }
         }
     }

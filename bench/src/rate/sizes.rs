@@ -4,8 +4,8 @@
 use anyhow::Result;
 
 use super::{
+    FRAMES,
     contest::{Contest, Lane},
-    frames,
     kind::Kind,
     load::Load,
     newcomer,
@@ -63,7 +63,7 @@ fn stations(counts: &[usize], quick: bool, progress: &Progress, rows: &mut Vec<R
             // Once to be learned by the bridge, once by the programs at the latest.
             contest.send(Lane { site, kind, load: from_all(site) }, 2 * site as u32)?;
             for (load, what) in &known {
-                contest.enter(Lane { site, kind, load: *load }, &kind.name(what), frames(kind, quick));
+                contest.enter(Lane { site, kind, load: *load }, &kind.name(what), FRAMES);
             }
         }
     }
@@ -85,7 +85,7 @@ fn prefixes(counts: &[usize], quick: bool, progress: &Progress, rows: &mut Vec<R
         for load in loads {
             for &kind in hooks(quick) {
                 let what = kind.name(&Rules::Prefixes(site).name());
-                contest.enter(Lane { site, kind, load }, &what, frames(kind, quick));
+                contest.enter(Lane { site, kind, load }, &what, FRAMES);
             }
         }
     }
@@ -109,7 +109,7 @@ fn ports(counts: &[usize], quick: bool, progress: &Progress, rows: &mut Vec<Row>
     };
     let mut contest = Contest::build(&lanes().map(plan).collect::<Vec<_>>())?;
     for (count, lane) in lanes() {
-        contest.enter(lane, &lane.kind.name(&format!("{count} ports")), frames(lane.kind, quick));
+        contest.enter(lane, &lane.kind.name(&format!("{count} ports")), FRAMES);
     }
     run(&mut contest, "many ports", quick, progress, rows)?;
     let [few, .., many] = PORTS;
@@ -125,7 +125,7 @@ fn ports_lane(kind: Kind, count: usize) -> Lane {
 }
 
 fn run(contest: &mut Contest, what: &str, quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> Result<()> {
-    let rounds = if quick { 3 } else { 7 };
+    let rounds = if quick { 3 } else { 15 };
     progress.part(what, contest.turns(rounds));
     contest.run(rounds, progress)?;
     contest.tell(rows);

@@ -11,8 +11,8 @@ use bridge_tests::{
 };
 
 use super::{
+    FRAMES,
     contest::{Contest, Lane},
-    frames,
     kind::{Kind, OVS_BRIDGE},
     load::Load,
     site::{Clock, Plan},
@@ -86,7 +86,7 @@ fn contest(kinds: &[Kind], loads: &[Load], load: Load, quick: bool, progress: &P
     let place = if kinds.contains(&Kind::OvsAfXdp) { POLLING } else { WHERE };
     for &kind in kinds {
         let what = format!("{place}: {}", kind.name(&Rules::Reference.name()));
-        contest.enter(lane(kind, load), &what, frames(kind, quick));
+        contest.enter(lane(kind, load), &what, FRAMES);
     }
     progress.part("beside OVS userspace", contest.turns(rounds));
     contest.run(rounds, progress)?;
