@@ -10,6 +10,7 @@ use crate::Mac;
 use crate::capture::Tap;
 use crate::error::{Error, Result};
 use crate::lab::{Lab, Tagging};
+use crate::run::patience;
 
 /// No more frames than this between barriers: fits every queue on the way, of which AF_PACKET's default buffer is the smallest.
 const BATCH_MAX: usize = 64;
@@ -20,6 +21,8 @@ const ROUNDS: usize = 2;
 /// After the bridge or a link has changed under it, fastbridge needs up to a second to do as the slow path does from then on. Waited in
 /// every run, so that no frame falls into this second.
 const FOLLOW: Duration = Duration::from_secs(1);
+/// Times as long in an emulated machine (`FASTBRIDGE_PATIENCE`), at most.
+const FOLLOW_AT_MOST: u32 = 3;
 
 /// Runs a whole stream in a lab; see [`Runner`].
 pub fn run(lab: &Lab, stream: &Stream) -> Result<Outcome> {
@@ -105,7 +108,7 @@ impl<'a> Runner<'a> {
             self.ports[at].check_losses()?;
         }
         change.apply(self.lab)?;
-        std::thread::sleep(FOLLOW);
+        std::thread::sleep(FOLLOW * patience().min(FOLLOW_AT_MOST));
         match change {
             Change::Flush => self.model.forget_all(),
             Change::Down(at, _) => {
