@@ -29,7 +29,7 @@ const SHORT: &[(&str, &[&str])] =
     &[("differential_vlan", &["ovs_kernel_datapath_with_the_reference", "filtering_linux_bridge_with_the_reference"])];
 
 /// Of each random stream.
-const SHORT_FRAMES: &str = "700";
+const SHORT_FRAMES: &str = "1500";
 
 /// Run a command or tests on another kernel, in an emulated machine.
 #[derive(Debug, Args)]
