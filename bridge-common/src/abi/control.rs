@@ -1,4 +1,4 @@
-//! The control words: an `Array<u64>`, each word its own aligned store, so that a reader never sees half of one.
+//! The control words: an `Array<u64>`, and three maps of one such word; each its own aligned store, so that a reader never sees half of one.
 
 /// A control word: its index in the map `CONTROL`; [`Control::Epoch`], [`Control::Moves`] and
 /// [`Control::FlowChanges`] lie in maps of their own.

@@ -26,8 +26,6 @@ pub use recall::{Memo, Recalled, epoch, recall, remember};
 pub use settle::{counted, settle, settle_egress};
 pub use vlan::{Retag, watch};
 
-#[cfg(doc)]
-use crate::wire::Frame;
 use crate::{
     abi::{
         Control, Drop, Flow, FlowKey, GuardKey, L4Data, Pair, Port, Punt, RuleWord, Station, StationKey, Usage,
@@ -269,7 +267,7 @@ pub struct Decision {
     pub slot: u16,
     /// The XDP program leaves the frame to the TC program behind it: nothing is changed or counted here.
     pub left_to_tc: bool,
-    /// XDP has seen a tag, which whoever comes behind it should know ([`Frame::was_seen_tagged`]) if the frame goes on.
+    /// XDP has seen a tag, which whoever comes behind it should know ([`crate::wire::Frame::was_seen_tagged`]) if the frame goes on.
     pub saw_tag: bool,
     /// Frame length to count.
     pub len: u32,
