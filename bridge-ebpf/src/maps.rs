@@ -93,7 +93,7 @@ pub static TARGETS: DevMap<SLOT_COUNT> = DevMap::new();
 #[btf_map]
 pub static ZONELESS: LruHashMap<Zoneless, u32, { ZONELESS_ENTRIES as usize }> = LruHashMap::new();
 #[btf_map]
-pub static MEMO: PerCpuArray<Memo, { MEMOS as usize }> = PerCpuArray::new();
+pub static MEMO: Array<Memo, { MEMOS as usize }> = Array::new();
 #[btf_map]
 pub static LAST_VERDICT: PerCpuArray<u64, 1> = PerCpuArray::new();
 
@@ -122,6 +122,18 @@ pub fn scratch(space: Space) -> Option<&'static mut Scratch> {
     // SAFETY: programs of one kind do not nest on a CPU: the kernel runs them with bottom halves disabled. The rest
     // holds what an earlier frame left: values of its types, or the zeros that the map began with.
     Some(unsafe { &mut *scratch })
+}
+
+/// log2 of the kernel's timer ticks in one [`window`](bridge_common::decide::Tables::window): short enough for every kernel, unless the loader,
+/// which knows how long a tick is, says otherwise. A constant for the verifier.
+#[unsafe(no_mangle)]
+static WINDOW_BITS: u32 = 3;
+
+/// What the loader says.
+#[inline(always)]
+pub fn window_bits() -> u32 {
+    // SAFETY: a static of ours; volatile because the loader sets it after compilation.
+    unsafe { core::ptr::read_volatile(&raw const WINDOW_BITS) }
 }
 
 /// Set to 1 at load by tests: the last verdict of each CPU goes into `LAST_VERDICT`. 0 costs nothing: the verifier

@@ -3,19 +3,19 @@
 use aya_ebpf::{
     bindings::{BPF_ANY, BPF_EXIST, BPF_NOEXIST},
     btf_maps::lpm_trie::Key,
-    helpers::generated::{bpf_jiffies64, bpf_ktime_get_coarse_ns},
+    helpers::generated::{bpf_get_smp_processor_id, bpf_jiffies64, bpf_ktime_get_coarse_ns},
 };
 use bridge_common::{
     abi::{
         Control, Flow, FlowKey, GuardKey, L4_BITS, L4Data, OWN_DEVICE, Pair, Port, RuleWord, Station, StationKey,
-        Usage, ZoneEntry, Zoneless, slot_of,
+        Usage, ZoneEntry, Zoneless, maps::MEMOS, slot_of,
     },
     decide::{Memo, Tables, TablesMut},
 };
 
 use crate::maps::{
     BESIDE, CONTROL, EPOCH, FDB, FLOW_CHANGES, FLOWS, FREED, GUARD, L4, MEMO, MOVES, NEAR_SLOTS, PAIRS, PORTS, SLOTS,
-    USED, VLANS, ZONELESS, ZONES4, ZONES6,
+    USED, VLANS, ZONELESS, ZONES4, ZONES6, window_bits,
 };
 
 /// All maps together.
@@ -112,14 +112,14 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn ticks(&self) -> u64 {
+    fn window(&self) -> u64 {
         // SAFETY: no arguments, no preconditions. The verifier replaces it by a load.
-        unsafe { bpf_jiffies64() }
+        unsafe { bpf_jiffies64() >> window_bits() }
     }
 
     #[inline(always)]
     fn memo(&self, index: u32) -> Option<&Memo> {
-        MEMO.get(index)
+        MEMO.get(of_this_cpu(index))
     }
 
     #[inline(always)]
@@ -221,11 +221,19 @@ impl TablesMut for Maps {
 
     #[inline(always)]
     fn edit_memo(&self, index: u32, edit: impl FnOnce(&mut Memo)) {
-        if let Some(memo) = MEMO.get_ptr_mut(index) {
+        if let Some(memo) = MEMO.get_ptr_mut(of_this_cpu(index)) {
             // SAFETY: this CPU's own; programs of one kind do not nest on it, and the kinds keep to memos of their own.
             edit(unsafe { &mut *memo });
         }
     }
+}
+
+/// Where this CPU's memo lies. Out of the map for a CPU that came after it was made: it remembers nothing.
+#[inline(always)]
+fn of_this_cpu(index: u32) -> u32 {
+    // SAFETY: no arguments, no preconditions.
+    let cpu = unsafe { bpf_get_smp_processor_id() } as u32;
+    cpu * MEMOS + index
 }
 
 /// What an interface is to the bridge, 0: nothing.

@@ -188,7 +188,7 @@ fn it_ends_by_itself() {
         let tables = warm(hook);
         tables.manage(|setup| {
             deny(setup);
-            setup.now_ns += 50_000_000;
+            setup.now_ns += 100_000_000;
         });
         assert_eq!(verdict(&tables, hook), Verdict::Drop(Drop::Policy));
     }

@@ -45,8 +45,8 @@ pub const RULES: &str = "RULES";
 pub const TARGETS: &str = "TARGETS";
 /// [`super::Zoneless`] to the port slot that it was seen on, the most recent ones. `LruHashMap`.
 pub const ZONELESS: &str = "ZONELESS";
-/// What the programs remember of decisions, see `bridge_common::decide::Memo`. `PerCpuArray` of [`MEMOS`]; user space
-/// neither reads nor writes it.
+/// What the programs remember of decisions, see `bridge_common::decide::Memo`. `Array` of [`MEMOS`] for each CPU, one CPU after the other: a
+/// per-CPU array would find each by a pointer of its own, and would not align them. User space neither reads nor writes it.
 pub const MEMO: &str = "MEMO";
 /// The last verdict taken on this CPU, when `RECORD_VERDICT` is set at load. `PerCpuArray<u64>` of one.
 pub const LAST_VERDICT: &str = "LAST_VERDICT";
@@ -127,8 +127,8 @@ pub const DEFAULT_LIMITS: Limits = Limits {
     rules: 1024,
 };
 
-/// Length of [`MEMO`], a power of two: half of it for each hook.
-pub const MEMOS: u32 = 8192;
+/// What one CPU remembers in [`MEMO`], a power of two: half of it for each hook.
+pub const MEMOS: u32 = 32_768;
 /// The bridge's own devices that are known: itself and a device for each VLAN. They come on top of `limits.ports` in [`SLOTS`].
 pub const OWN_DEVICES: u32 = 4096;
 /// Length of [`NEAR_SLOTS`].

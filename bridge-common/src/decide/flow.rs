@@ -9,8 +9,8 @@ use crate::{
     wire::{Frame, Ip, proto, quoted},
 };
 
-/// A flow's time is written at most this often.
-const TOUCH_NS: u64 = 1_000_000_000;
+/// A flow's time is written at most this often, and as late again as a remembered decision holds.
+pub(super) const TOUCH_NS: u64 = 1_000_000_000;
 const TCP_FIN: u8 = 1;
 const TCP_SYN: u8 = 2;
 const TCP_RST: u8 = 4;
@@ -48,7 +48,7 @@ fn look_up<T: Tables>(tables: &T, key: &FlowKey, live: Live, state: u32, change:
     if flow.generation != live.generation {
         let word = opener_word(tables, key, live);
         if word & (RULE_ALLOW | RULE_STATEFUL) != RULE_ALLOW | RULE_STATEFUL {
-            *change = FlowChange { op: FlowOp::Close, due: 0, key: *key, flow };
+            *change = FlowChange { op: FlowOp::Close, key: *key, flow };
             return None;
         }
         flow.generation = live.generation;
@@ -58,9 +58,8 @@ fn look_up<T: Tables>(tables: &T, key: &FlowKey, live: Live, state: u32, change:
     if changed {
         flow.state |= state;
         flow.seen_ns = now;
-        *change = FlowChange { op: FlowOp::Renew, due: 0, key: *key, flow };
+        *change = FlowChange { op: FlowOp::Renew, key: *key, flow };
     }
-    change.due = flow.seen_ns.saturating_add(TOUCH_NS);
     Some(u32::from(flow.rule))
 }
 
@@ -106,14 +105,9 @@ pub(super) fn open<T: Tables>(tables: &T, opening: Opening, scratch: &mut Scratc
         let state = if restart { state } else { old.state | state };
         let same = state == old.state && generation == old.generation && rule == old.rule;
         if !same || now.wrapping_sub(old.seen_ns) >= TOUCH_NS {
-            *change = FlowChange {
-                op: FlowOp::Renew,
-                due: 0,
-                key,
-                flow: Flow { seen_ns: now, generation, rule, state, ..old },
-            };
+            *change =
+                FlowChange { op: FlowOp::Renew, key, flow: Flow { seen_ns: now, generation, rule, state, ..old } };
         }
-        change.due = old.seen_ns.saturating_add(TOUCH_NS);
         return true;
     }
     let limit = match tables.port(slot) {
@@ -123,12 +117,8 @@ pub(super) fn open<T: Tables>(tables: &T, opening: Opening, scratch: &mut Scratc
     if Usage::is_full(tables.usage(slot).flows, limit) {
         return false;
     }
-    *change = FlowChange {
-        op: FlowOp::Open,
-        due: 0,
-        key,
-        flow: Flow { seen_ns: now, generation, rule, port: slot, state, pad: 0 },
-    };
+    *change =
+        FlowChange { op: FlowOp::Open, key, flow: Flow { seen_ns: now, generation, rule, port: slot, state, pad: 0 } };
     true
 }
 

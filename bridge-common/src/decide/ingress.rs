@@ -1,7 +1,7 @@
 //! The decision for a frame that enters the bridge through a managed port.
 
 use super::{
-    Decision, Hook, LearnOp, NO_RULE, Scratch, Tables, Verdict, forward, guard,
+    Decision, Hook, NO_RULE, Scratch, Tables, Verdict, forward, guard,
     learn::{self, Clock},
     policy::{self, Live, Permit, Side},
     recall, vlan,
@@ -118,7 +118,7 @@ fn allowed<T: Tables, F: Frame>(
     known: Station,
     permit: Permit,
 ) -> Verdict {
-    let Scratch { packet, learn: learned, hold, entering, flow, .. } = scratch;
+    let Scratch { packet, learn: learned, hold, entering, .. } = scratch;
     let packet = &*packet;
     let clock = Clock::read(tables);
     let teaches = entering.clear && learn::teaches(packet) && port.is(PORT_ELIGIBLE);
@@ -139,10 +139,8 @@ fn allowed<T: Tables, F: Frame>(
     if clock.is_past(manager_until) {
         return Verdict::Punt(Punt::NoManager);
     }
-    hold.until = if learned.op == LearnOp::Keep { manager_until.min(learn::quiet_until(clock, &known)) } else { 0 };
-    if flow.due != 0 {
-        hold.until = hold.until.min(flow.due);
-    }
+    // What is known of the source lasts longer still if its time is written now; that of its next note, and of its flow's, may pass.
+    hold.until = manager_until.min(clock.expiry(&known));
     hold.sums = hook == Hook::Xdp && port.is(PORT_VIRTUAL);
     let verdict = forward::destination(tables, frame, packet, &At { hook, slot, port, clock }, hold);
     hold.lasting = clock.now + recall::LASTS_NS < hold.until;

@@ -6,7 +6,7 @@ use crate::{
     wire::{Packet, is_group, is_reserved},
 };
 
-/// A station's time is written at most this often.
+/// A station's time is written at most this often, and as late again as a remembered decision holds.
 const TOUCH_NS: u64 = 1_000_000_000;
 
 /// What becomes of the source, and why the frame must be punted on its account.
@@ -62,12 +62,6 @@ pub(super) fn distrust(packet: &Packet, slot: u16, known: Station) -> Learn {
 #[inline(always)]
 pub(super) fn teaches(packet: &Packet) -> bool {
     !is_reserved(&packet.destination.mac)
-}
-
-/// Until when a frame from this station changes and doubts nothing.
-#[inline(always)]
-pub(super) fn quiet_until(clock: Clock, known: &Station) -> u64 {
-    known.seen_ns.saturating_add(TOUCH_NS).min(clock.expiry(known))
 }
 
 /// The time, and how long a station is believed: both read once for each frame.

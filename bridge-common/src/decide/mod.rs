@@ -66,8 +66,8 @@ pub trait Tables {
     fn flow(&self, key: &FlowKey) -> Option<Flow>;
     /// Quota in use: learned stations and flows of a port.
     fn usage(&self, slot: u16) -> Usage;
-    /// The kernel's timer ticks, of 1 to 10 ms.
-    fn ticks(&self) -> u64 {
+    /// A number that rises every 50 to 100 ms, and never falls.
+    fn window(&self) -> u64 {
         0
     }
     /// A remembered decision; tables need not remember.
@@ -178,12 +178,10 @@ pub enum FlowOp {
 pub struct FlowChange {
     /// What to do.
     pub op: FlowOp,
-    /// When the time of the flow that the frame belongs to is to be written next; 0: it belongs to none.
-    pub(crate) due: u64,
-    /// Which flow.
-    pub key: FlowKey,
     /// Its new value.
     pub flow: Flow,
+    /// Which flow.
+    pub key: FlowKey,
 }
 
 /// Room for one frame's parsed header and keys: a BPF stack of 512 bytes has none, so that the programs keep it in a
@@ -206,7 +204,7 @@ pub struct Scratch {
     pub(crate) owner: Station,
     /// Whether, and for how long, the decision may be remembered.
     pub(crate) hold: Hold,
-    /// What becomes of a flow: fresh up to its `due`.
+    /// What becomes of a flow: only its `op` is fresh.
     pub flow: FlowChange,
     /// The flow that is looked up.
     pub(crate) key: FlowKey,
@@ -218,7 +216,7 @@ pub struct Scratch {
 
 impl Scratch {
     /// Bytes that must be zero at first, whole words. What follows is written before it is read.
-    pub const FRESH: usize = core::mem::offset_of!(Scratch, flow) + core::mem::offset_of!(FlowChange, key);
+    pub const FRESH: usize = core::mem::offset_of!(Scratch, flow) + core::mem::offset_of!(FlowChange, flow);
 
     /// Fresh for one frame, but with something left from another one behind [`Scratch::FRESH`]: for tests.
     #[must_use]
@@ -228,10 +226,10 @@ impl Scratch {
         let addr = crate::wire::Addr([0xa5; 16]);
         let inner = Ip { src: addr, dst: addr, family: 6, proto: 6, later_fragment: true, sport: 3, ..Ip::default() };
         let guard = GuardKey { addr: [0xa5; 16], mac: [0xa5; 6], port: 9, family: 6 };
-        Self { flow: FlowChange { op: FlowOp::Keep, due: 0, key, flow }, key, inner, guard, ..Self::default() }
+        Self { flow: FlowChange { op: FlowOp::Keep, key, flow }, key, inner, guard, ..Self::default() }
     }
 }
-const _: () = assert!(Scratch::FRESH.is_multiple_of(8) && core::mem::offset_of!(FlowChange, due) == 8);
+const _: () = assert!(Scratch::FRESH.is_multiple_of(8));
 
 /// What a decision to forward rests on.
 #[repr(C)]

@@ -22,10 +22,8 @@ use crate::{
     wire::{Alike, Frame, Head, is_full_checksum},
 };
 
-/// A memo is good for less than this many of the kernel's ticks, of 1 to 10 ms.
-const TICKS: u64 = 10;
-/// At the time of a decision to forward that is remembered, nothing in it may change by itself for so long: [`TICKS`] of the longest
-/// kind, and one that the coarse clock may be late.
+/// At the time of a decision to forward that is remembered, nothing in it may change by itself for so long: the longest [`Tables::window`], and
+/// a tick that the coarse clock may be late.
 pub(super) const LASTS_NS: u64 = 110_000_000;
 const INDEX_BITS: u32 = (MEMOS / 2).trailing_zeros();
 const FORWARD: u16 = Counted::Forward.cell() as u16;
@@ -40,7 +38,8 @@ const HEADER: u32 = 14;
 pub struct Memo {
     alike: Alike,
     epoch: u64,
-    ticks: u64,
+    /// Both as they lie in memory; 0: whatever they are.
+    ports: u32,
     /// Of the egress port.
     ifindex: u32,
     rule: u16,
@@ -53,9 +52,9 @@ pub struct Memo {
     /// Of the pseudo-header; 0 where checksums do not matter.
     address_sum: u16,
     retag: Retag,
-    pad: u32,
 }
-const _: () = assert!(size_of::<Memo>() == 80 && MEMOS.is_power_of_two());
+// A cache line.
+const _: () = assert!(size_of::<Memo>() == 64 && MEMOS.is_power_of_two());
 
 /// A frame to forward or to drop, as decided before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,10 +83,12 @@ impl Recalled {
     }
 }
 
-/// Under what tables are read: the manager's and the programs' own count of changes; nothing is remembered under the manager's 0.
+/// Under what tables are read: the manager's count of changes, the programs' own, and the window of time. Each only rises, so that the sum is
+/// the same only while all of them are; until the sum of 32 bits comes round, after years.
 #[inline(always)]
 pub fn epoch<T: Tables>(tables: &T) -> u64 {
-    (tables.control(Control::Epoch) << 32).wrapping_add(tables.control(Control::Moves))
+    let rare = tables.control(Control::Epoch).wrapping_add(tables.window());
+    (rare << 32).wrapping_add(tables.control(Control::Moves))
 }
 
 /// The decision for a frame like this one, if it was to forward or to drop and still holds.
@@ -95,11 +96,11 @@ pub fn epoch<T: Tables>(tables: &T) -> u64 {
 pub fn recall<T: Tables, F: Frame>(tables: &T, frame: &F, ifindex: u32, hook: Hook, epoch: u64) -> Option<Recalled> {
     let head = Head::of(frame)?;
     let mut memo = tables.memo(index(&head, 0, hook))?;
-    if !holds(tables, memo, &head, ifindex, 0, epoch) {
+    if !holds(memo, &head, ifindex, 0, epoch) {
         let ports = head.both_ports();
         memo = tables.memo(index(&head, ports, hook))?;
         let epoch = epoch.wrapping_add(tables.control(Control::FlowChanges));
-        if ports == 0 || !holds(tables, memo, &head, ifindex, ports, epoch) {
+        if ports == 0 || !holds(memo, &head, ifindex, ports, epoch) {
             return None;
         }
         if memo.cell == FORWARD && head.may_change_flow(frame) {
@@ -126,8 +127,8 @@ pub fn recall<T: Tables, F: Frame>(tables: &T, frame: &F, ifindex: u32, hook: Ho
 
 /// Whether the memo is one for frames like this, and still good.
 #[inline(always)]
-fn holds<T: Tables>(tables: &T, memo: &Memo, head: &Head<'_>, ifindex: u32, ports: u32, epoch: u64) -> bool {
-    head.is(&memo.alike, ifindex, ports) && memo.epoch == epoch && tables.ticks().wrapping_sub(memo.ticks) < TICKS
+fn holds(memo: &Memo, head: &Head<'_>, ifindex: u32, ports: u32, epoch: u64) -> bool {
+    head.is(&memo.alike, ifindex) && memo.ports == ports && memo.epoch == epoch
 }
 
 /// Keeps a settled decision that will hold for a while. `scratch` is the one that [`ingress`](super::ingress) left.
@@ -140,8 +141,9 @@ pub fn remember<T: TablesMut, F: Frame>(
     decision: &Decision,
     scratch: &Scratch,
 ) {
-    let Hold { mut epoch, flow_changes, mtu, sums, ports_read, lasting, .. } = scratch.hold;
-    if epoch >> 32 == 0 || scratch.flow.op != FlowOp::Keep {
+    let Hold { epoch, flow_changes, mtu, sums, ports_read, lasting, .. } = scratch.hold;
+    // Without a manager's first change there is nobody who would tell of the next.
+    if tables.control(Control::Epoch) == 0 || scratch.flow.op != FlowOp::Keep {
         return;
     }
     let (to, ifindex, retag, cell) = match decision.verdict {
@@ -153,18 +155,21 @@ pub fn remember<T: TablesMut, F: Frame>(
     if !head.is_common() || head.may_be_dhcp() || frame.metadata_tag().is_some() {
         return;
     }
-    let mut ports = 0;
-    if ports_read {
-        (ports, epoch) = (head.both_ports(), epoch.wrapping_add(flow_changes));
-        if ports == 0 {
-            return;
-        }
+    let with_ports = epoch.wrapping_add(flow_changes);
+    let (ports, epoch) = if ports_read { (head.both_ports(), with_ports) } else { (0, epoch) };
+    if ports_read && ports == 0 {
+        return;
     }
     tables.edit_memo(index(&head, ports, hook), |memo| {
+        // One that is good stays until its window ends: of more frames than there is room for, in turn, each would else put out one that is asked
+        // for again.
+        if memo.epoch == if memo.ports == 0 { scratch.hold.epoch } else { with_ports } {
+            return;
+        }
         *memo = Memo {
-            alike: head.alike(from, ports),
+            alike: head.alike(from),
             epoch,
-            ticks: tables.ticks(),
+            ports,
             ifindex,
             rule: if decision.rule == NO_RULE { NONE } else { decision.rule as u16 },
             slot: decision.slot,
@@ -173,7 +178,6 @@ pub fn remember<T: TablesMut, F: Frame>(
             mtu: if mtu > u32::from(u16::MAX) { u16::MAX } else { mtu as u16 },
             address_sum: if sums { head.address_sum() } else { 0 },
             retag,
-            pad: 0,
         };
     });
 }

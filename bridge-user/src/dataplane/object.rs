@@ -1,15 +1,17 @@
 //! The compiled programs, and loading them with the capacities of the topology file.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use aya::{
     Ebpf, EbpfLoader,
     programs::{ProgramError, SchedClassifier, Xdp},
+    util::online_cpus,
 };
 use bridge_common::abi::{
     Flow, LAYOUT, PROGRAMS,
     maps::{self, HOST_ADDRESSES, Limits, OWN_DEVICES},
 };
+use nix::time::{ClockId, clock_getres};
 use thiserror::Error;
 
 use super::error::told;
@@ -66,7 +68,8 @@ pub fn load(options: LoadOptions<'_>) -> Result<Ebpf, LoadError> {
     for (name, path) in &paths {
         loader.map_pin_path(maps::in_object(name), path.as_path());
     }
-    loader.override_global("RECORD_VERDICT", &record, true);
+    let window = window_bits(tick());
+    loader.override_global("RECORD_VERDICT", &record, true).override_global("WINDOW_BITS", &window, true);
     let mut ebpf = loader.load(OBJECT)?;
     #[cfg(feature = "trace")]
     super::trace::follow(&mut ebpf);
@@ -93,9 +96,10 @@ fn refused(name: &'static str, error: ProgramError) -> LoadError {
     LoadError::Program { name, error: Box::new(error) }
 }
 
-fn capacities(limits: &Limits) -> [(&'static str, u32); 11] {
+fn capacities(limits: &Limits) -> [(&'static str, u32); 12] {
     let slots = limits.ports + 1;
     [
+        (maps::MEMO, maps::MEMOS.saturating_mul(cpus())),
         (maps::SLOTS, limits.ports + OWN_DEVICES),
         (maps::PORTS, slots),
         (maps::VLANS, slots),
@@ -109,6 +113,23 @@ fn capacities(limits: &Limits) -> [(&'static str, u32); 11] {
         (maps::RULES, 2 * limits.rules + 1),
         (maps::TARGETS, slots),
     ]
+}
+
+/// CPUs that there are, one behind the highest id: one that comes later remembers nothing.
+fn cpus() -> u32 {
+    let online = online_cpus().ok().and_then(|all| all.into_iter().max()).and_then(|last| u32::try_from(last).ok());
+    online.map_or(1, |last| last.saturating_add(1))
+}
+
+/// The kernel's timer tick: the coarse clock goes from one to the next. 10 ms is the longest that there is.
+fn tick() -> Duration {
+    clock_getres(ClockId::CLOCK_MONOTONIC_COARSE).map_or(Duration::from_millis(10), Duration::from)
+}
+
+/// log2 of the ticks in a window of at most 100 ms, see `bridge_common::decide::Tables::window`.
+fn window_bits(tick: Duration) -> u32 {
+    const WINDOW: Duration = Duration::from_millis(100);
+    u32::try_from(WINDOW.as_nanos() / tick.as_nanos().max(1)).ok().and_then(u32::checked_ilog2).unwrap_or(0)
 }
 
 /// Capacity of the inner zone tries.
@@ -139,6 +160,16 @@ mod tests {
     #[test]
     fn the_verifier_accepts_every_program() {
         load(LoadOptions { limits: DEFAULT_LIMITS, pins: None, record_verdict: false }).unwrap();
+    }
+
+    #[test]
+    fn a_window_is_no_longer_than_a_tenth_of_a_second() {
+        // 100, 250, 300, 1000 Hz.
+        for (tick_us, bits) in [(10_000, 3), (4_000, 4), (3_333, 4), (1_000, 6)] {
+            assert_eq!(window_bits(Duration::from_micros(tick_us)), bits);
+        }
+        assert_eq!((window_bits(Duration::ZERO), window_bits(Duration::from_secs(1))), (26, 0));
+        assert!((Duration::from_millis(1)..=Duration::from_millis(10)).contains(&tick()), "{:?}", tick());
     }
 
     #[test]

@@ -205,9 +205,9 @@ impl Tables for HostTables {
         self.setup.borrow().usage.get(&slot).copied().unwrap_or_default()
     }
 
-    fn ticks(&self) -> u64 {
-        // 250 Hz.
-        self.setup.borrow().now_ns / 4_000_000
+    fn window(&self) -> u64 {
+        // 16 ticks of 250 Hz.
+        self.setup.borrow().now_ns / 64_000_000
     }
 
     fn memo(&self, index: u32) -> Option<&Memo> {

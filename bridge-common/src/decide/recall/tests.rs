@@ -28,7 +28,7 @@ const MTU: u32 = 100;
 /// Two ports, a station behind each, everything allowed, or nothing. Stations are the key's last MAC byte.
 struct Fake {
     now: Cell<u64>,
-    ticks: Cell<u64>,
+    window: Cell<u64>,
     epoch: Cell<u64>,
     moves: Cell<u64>,
     flow_changes: Cell<u64>,
@@ -38,7 +38,9 @@ struct Fake {
     denies: bool,
     /// Frames of port 1 are in this VLAN, and leave through port 2 with its tag.
     vlan: Cell<u16>,
+    /// The first that was remembered.
     memo: OnceCell<(u32, Memo)>,
+    remembered: Cell<usize>,
     empty: Memo,
 }
 
@@ -46,7 +48,7 @@ impl Fake {
     fn new() -> Self {
         Self {
             now: Cell::new(NOW),
-            ticks: Cell::new(7),
+            window: Cell::new(7),
             epoch: Cell::new(1),
             moves: Cell::new(0),
             flow_changes: Cell::new(0),
@@ -56,6 +58,7 @@ impl Fake {
             denies: false,
             vlan: Cell::new(0),
             memo: OnceCell::new(),
+            remembered: Cell::new(0),
             empty: Memo::default(),
         }
     }
@@ -148,8 +151,8 @@ impl Tables for Fake {
     fn usage(&self, _: u16) -> Usage {
         Usage::default()
     }
-    fn ticks(&self) -> u64 {
-        self.ticks.get()
+    fn window(&self) -> u64 {
+        self.window.get()
     }
     fn memo(&self, index: u32) -> Option<&Memo> {
         let kept = self.memo.get().filter(|(at, _)| *at == index);
@@ -182,9 +185,13 @@ impl TablesMut for Fake {
         self.flow_changes.set(self.flow_changes.get() + 1);
     }
     fn edit_memo(&self, index: u32, edit: impl FnOnce(&mut Memo)) {
-        let mut memo = Memo::default();
+        let before = *self.memo(index).unwrap();
+        let mut memo = before;
         edit(&mut memo);
-        self.memo.set((index, memo)).unwrap();
+        if memo != before {
+            self.memo.get_or_init(|| (index, memo));
+            self.remembered.set(self.remembered.get() + 1);
+        }
     }
 }
 

@@ -12,8 +12,7 @@ fn changes_and_time_end_a_memo() {
         recall(&fake, &Bytes::new(&origin), 11, Hook::Tc, epoch(&fake)).is_some()
     };
     assert!(recalls(&|_| {}));
-    assert!(recalls(&|fake| fake.ticks.set(7 + TICKS - 1)));
-    assert!(!recalls(&|fake| fake.ticks.set(7 + TICKS)));
+    assert!(!recalls(&|fake| fake.window.set(8)));
     assert!(!recalls(&|fake| fake.epoch.set(2)));
     assert!(!recalls(&|fake| fake.epoch.set(0)));
     assert!(!recalls(&|fake| fake.raise_moves()));
@@ -36,8 +35,57 @@ fn what_will_change_soon_is_not_remembered() {
     };
     assert!(remembers(&|_| {}));
     assert!(!remembers(&|fake| fake.epoch.set(0)), "nobody would end it");
-    assert!(!remembers(&|fake| fake.seen.set(NOW - 960_000_000)), "the station's time is due in 40 ms");
+    assert!(remembers(&|fake| fake.seen.set(NOW - 960_000_000)), "its next note may be late");
+    assert!(remembers(&|fake| fake.seen.set(NOW - 1_200_000_000)), "it is written now");
+    assert!(!remembers(&|fake| fake.seen.set(NOW - 299_960_000_000)), "a station has aged in 40 ms");
     assert!(!remembers(&|fake| fake.beat.set(NOW - 4_960_000_000)), "the heartbeat is stale in 40 ms");
+}
+
+/// Two frames that would lie in the same place: the first stays while it is good.
+#[test]
+fn a_good_memo_is_not_put_out() {
+    let origin = frame(17, 70);
+    let place = |frame: &[u8]| index(&Head::of(&Bytes::new(frame)).unwrap(), 0, Hook::Tc);
+    let other = (0..=u16::MAX).map(|host| {
+        let mut other = origin.clone();
+        other[28..30].copy_from_slice(&host.to_be_bytes());
+        other
+    });
+    let other = other.filter(|other| *other != origin).find(|other| place(other) == place(&origin)).unwrap();
+    type Change = fn(&Fake);
+    let ends: [Change; 3] = [|fake| fake.window.set(8), |fake| fake.epoch.set(2), |fake| fake.raise_moves()];
+    let stays: [Change; 2] = [|_| {}, |fake| fake.raise_flow_changes()];
+    for (change, remembered) in ends.map(|end| (end, 2)).into_iter().chain(stays.map(|change| (change, 1))) {
+        let fake = Fake::learn_of(&origin, Hook::Tc);
+        change(&fake);
+        let fake = fake.learning(&other, Hook::Tc);
+        assert_eq!(fake.remembered.get(), remembered);
+    }
+    // One with ports ends with a flow's change as well.
+    let fake = Fake { class: Cell::new(1), ..Fake::new() }.learning(&origin, Hook::Tc);
+    assert_eq!(fake.learning(&origin, Hook::Tc).remembered.get(), 1);
+    let fake = Fake { class: Cell::new(1), ..Fake::new() }.learning(&origin, Hook::Tc);
+    fake.raise_flow_changes();
+    assert_eq!(fake.learning(&origin, Hook::Tc).remembered.get(), 2);
+}
+
+/// As installers number them. Seen to fail with the sum of the products: 2451 places.
+#[test]
+fn stations_that_count_up_share_few_places() {
+    let places = |frame: &dyn Fn(u16) -> Vec<u8>| {
+        let index = |host| index(&Head::of(&Bytes::new(&frame(host))).unwrap(), 0, Hook::Tc);
+        (0..4096).map(index).collect::<std::collections::HashSet<_>>().len()
+    };
+    for (mac, address) in [(10, 28), (4, 32)] {
+        let both = places(&|host| {
+            let mut frame = frame(17, 70);
+            frame[mac..mac + 2].copy_from_slice(&host.to_be_bytes());
+            frame[address..address + 2].copy_from_slice(&host.to_be_bytes());
+            frame
+        });
+        // By chance 3625 of 16384.
+        assert!(both > 3400, "{both} places");
+    }
 }
 
 /// A rule with ports is asked: nothing is known of frames with other ports, nor once any flow has changed, nor of a frame that may change one.
