@@ -117,7 +117,7 @@ fn capacities(limits: &Limits) -> [(&'static str, u32); 12] {
 
 /// CPUs that there are, one behind the highest id: one that comes later remembers nothing.
 fn cpus() -> u32 {
-    let online = online_cpus().ok().and_then(|all| all.into_iter().max()).and_then(|last| u32::try_from(last).ok());
+    let online = online_cpus().ok().and_then(|all| all.into_iter().max());
     online.map_or(1, |last| last.saturating_add(1))
 }
 
