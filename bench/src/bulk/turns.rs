@@ -27,11 +27,12 @@ struct Samples {
     beside: Vec<Run>,
 }
 
-/// Measures `rounds` rounds: one of them has every number of streams with and without.
+/// Measures `rounds` rounds: one of them has every number of streams with and without. `required` of the rates' ratio.
 pub(super) fn measure(
     path: &mut impl Path,
     what: &str,
     rounds: usize,
+    required: Option<Bound>,
     progress: &Progress,
     rows: &mut Vec<Row>,
 ) -> Result<()> {
@@ -55,12 +56,13 @@ pub(super) fn measure(
         }
     }
     for (streams, samples) in STREAMS.into_iter().zip(&samples) {
-        told(&format!("{what}, {streams} TCP stream{}", if streams > 1 { "s" } else { "" }), samples, least, rows);
+        let what = format!("{what}, {streams} TCP stream{}", if streams > 1 { "s" } else { "" });
+        told(&what, samples, least, required, rows);
     }
     Ok(())
 }
 
-fn told(what: &str, samples: &Samples, least: f64, rows: &mut Vec<Row>) {
+fn told(what: &str, samples: &Samples, least: f64, required: Option<Bound>, rows: &mut Vec<Row>) {
     let of = |runs: &[Run], value: fn(&Run) -> f64| -> Vec<f64> { runs.iter().map(value).collect() };
     let [alone, beside] = [&samples.alone, &samples.beside];
     let (rate, cost) = (|run: &Run| run.rate, |run: &Run| run.cost);
@@ -69,7 +71,10 @@ fn told(what: &str, samples: &Samples, least: f64, rows: &mut Vec<Row>) {
     let note = format!("at least {:.1} % of the sender's frames forwarded by fastbridge", least * 100.0);
     rows.push(Row::figure(&format!("{what}: hook=auto"), "Gbit/s", &rates[1]).note(note));
     let ratio = Row::figure(&format!("{what}: hook=auto / bridge alone"), "x", &ratios(&rates[1], &rates[0]));
-    rows.push(ratio.required(Bound::AtLeast(0.98)));
+    rows.push(match required {
+        Some(bound) => ratio.required(bound),
+        None => ratio,
+    });
     let counted = "work of all cores of this machine (/proc/stat), both ends' included".to_owned();
     rows.push(Row::figure(&format!("{what}: bridge alone, host CPU"), "core ms/Gbit", &costs[0]).note(counted));
     rows.push(Row::figure(&format!("{what}: hook=auto, host CPU"), "core ms/Gbit", &costs[1]));

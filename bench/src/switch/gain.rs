@@ -185,7 +185,7 @@ pub(super) fn tcp(
         for with in [round % 2 == 0, round % 2 != 0] {
             progress.step(WHAT);
             hooked.set_xdp(if with { &BULK_PORTS } else { &[] }, client)?;
-            let run = bulk::run(lab.machine(client)?.netns(), lab.machine(server)?.netns(), SERVER, 1, 1)?;
+            let run = bulk::run(lab.machine(client)?.netns(), lab.machine(server)?.netns(), SERVER, 1, 1, false)?;
             if with { &mut xdp } else { &mut tc }.push(run.rate);
         }
     }
