@@ -10,7 +10,7 @@
 use aya_ebpf::{
     bindings::xdp_action,
     btf_maps::{DevMap, PerCpuArray},
-    helpers::generated::bpf_redirect,
+    helpers::generated::{bpf_ktime_get_ns, bpf_redirect},
     macros::{btf_map, classifier, xdp},
     programs::{TcContext, XdpContext},
 };
@@ -65,15 +65,51 @@ static HEAD: u64 = 0;
 #[unsafe(no_mangle)]
 static HEAD_REST: u64 = 0;
 
-/// Run by `BPF_PROG_TEST_RUN` on live frames: each goes out of the machine's interface.
+/// Nanoseconds from the first frame of a burst to that of the next, set at load; 0: one frame after the other.
+#[unsafe(no_mangle)]
+static GAP_NS: u64 = 0;
+
+/// Frames of a burst.
+const BURST: u64 = 64;
+
+/// Of bursts: when the next is due, how many frames of this one are left, and how many have been sent.
+#[btf_map]
+static BURSTS: PerCpuArray<[u64; 3], 1> = PerCpuArray::new();
+
+/// Run by `BPF_PROG_TEST_RUN` on live frames: each goes out of the machine's interface, or nowhere between two bursts.
 #[xdp]
 pub fn generate(ctx: XdpContext) -> u32 {
+    let gap = global(&raw const GAP_NS);
+    if gap != 0 && !is_due(gap) {
+        return xdp_action::XDP_DROP;
+    }
     rewrite_head(&ctx);
     let variants = global(&raw const VARIANTS);
     if variants > 1 {
         vary(&ctx, variants);
     }
     redirect()
+}
+
+/// Whether a frame is to be sent now.
+#[inline(always)]
+fn is_due(gap: u64) -> bool {
+    let Some(bursts) = BURSTS.get_ptr_mut(0) else { return false };
+    // SAFETY: this CPU's own words.
+    let [due, left, sent] = unsafe { &mut *bursts };
+    if *left == 0 {
+        // SAFETY: no arguments, no preconditions.
+        let now = unsafe { bpf_ktime_get_ns() };
+        if now < *due {
+            return false;
+        }
+        // What could not be sent in time is not made up for.
+        *due = if now - *due > gap { now + gap } else { *due + gap };
+        *left = BURST;
+    }
+    *left -= 1;
+    *sent += 1;
+    true
 }
 
 /// Reads what the loader has set after compilation.

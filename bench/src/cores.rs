@@ -2,8 +2,9 @@
 
 use std::thread;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use nix::{
+    errno::Errno,
     sched::{CpuSet, sched_setaffinity},
     unistd::Pid,
 };
@@ -11,6 +12,15 @@ use nix::{
 /// The highest core: the lower ones serve most interrupts.
 pub(crate) fn highest() -> usize {
     thread::available_parallelism().map_or(0, |cores| cores.get() - 1)
+}
+
+/// The calling thread runs before all without real-time priority, from now on.
+pub(crate) fn go_first() -> Result<()> {
+    let parameters = libc::sched_param { sched_priority: 1 };
+    // SAFETY: a valid pointer for the length of the call; 0 is this thread.
+    let failed = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameters) };
+    Errno::result(failed).context("no real-time priority (SCHED_FIFO) here: is it forbidden in this control group?")?;
+    Ok(())
 }
 
 /// The calling thread runs on this core only, from now on.

@@ -1,4 +1,4 @@
-//! A machine that sends to another one at a rate, or as fast as it can: one small frame after the other, each by a system call of its own, as a
+//! A machine that sends to another one at a rate: one small frame after the other, each by a system call of its own, as a
 //! guest's tap gets them. Counted at both ends.
 
 use std::{
@@ -35,7 +35,7 @@ pub(crate) struct Flood {
 pub(crate) struct Flooded {
     pub(crate) sent: u64,
     pub(crate) arrived: u64,
-    took: Duration,
+    pub(crate) took: Duration,
 }
 
 impl Flooded {
@@ -85,16 +85,6 @@ impl Flood {
         thread::sleep(SETTLE);
         Ok((result?, Flooded { sent, arrived: self.sink.taken()? - before, took }))
     }
-
-    /// The most that one core can send and what is between can carry.
-    pub(crate) fn most(&self, time: Duration) -> Result<f64> {
-        let work = || -> Result<()> {
-            thread::sleep(time);
-            Ok(())
-        };
-        let ((), flooded) = self.during(f64::INFINITY, work)?;
-        Ok(flooded.rate() * flooded.share())
-    }
 }
 
 /// Frames that were sent until the end, and how long that took.
@@ -109,7 +99,7 @@ fn send(from: &Tap, frame: &[u8], rate: f64, ended: &AtomicBool) -> Result<(u64,
             continue;
         }
         let backlog = BACKLOG.as_secs_f64() * rate;
-        if rate.is_finite() && late > backlog {
+        if late > backlog {
             skipped += late - backlog;
         }
         for _ in 0..FEW {

@@ -8,12 +8,13 @@ use bridge_tests::{
     fastbridge::{Control, Fastbridge},
     format_mac,
     lab::{BRIDGE_MAC, Lab, MachineSpec, SlowPath},
+    netns::Netns,
 };
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
-use super::pair::Pair;
-use crate::{flood::Flood, topology::Topology};
+use super::{pair::Pair, storm::Storm};
+use crate::topology::Topology;
 
 /// Of the kind of the lab's own, without fastbridge.
 const OTHER_BRIDGE: &str = "br1";
@@ -65,7 +66,7 @@ impl Which {
 pub(super) struct Path {
     pub(super) which: Which,
     pub(super) pair: Pair,
-    pub(super) flood: Flood,
+    pub(super) storm: Storm,
 }
 
 /// All of them.
@@ -76,7 +77,7 @@ pub(super) struct Paths {
     control: Control,
     _pins: Bpffs,
     _topology: NamedTempFile,
-    _lab: Lab,
+    lab: Lab,
 }
 
 impl Paths {
@@ -96,7 +97,13 @@ impl Paths {
             bail!("fastbridge took {} ports instead of 8", fastbridge.ready_ports());
         }
         let all = Which::ALL.into_iter().map(|which| path(&lab, which)).collect::<Result<_>>()?;
-        Ok(Self { all, _fastbridge: fastbridge, control, _pins: pins, _topology: topology, _lab: lab })
+        Ok(Self { all, _fastbridge: fastbridge, control, _pins: pins, _topology: topology, lab })
+    }
+
+    /// The machine that floods on a path.
+    pub(super) fn flooding(&self, which: Which) -> Result<&Netns> {
+        let [_, _, from, _] = which.ports();
+        Ok(self.lab.machine(from)?.netns())
     }
 
     /// The least share of what came in by a port of fastbridge's that it forwarded itself.
@@ -126,9 +133,12 @@ fn path(lab: &Lab, which: Which) -> Result<Path> {
         machine.netns().ip(&format!("neigh replace {address} lladdr {mac} dev eth0 nud permanent"))?;
     }
     let pair = Pair::open(client.netns(), server.netns(), SocketAddr::from((far, PORT)))?;
-    let flood = Flood::between(lab.machine(from)?, lab.machine(to)?)?;
-    flood.introduce()?;
-    Ok(Path { which, pair, flood })
+    for port in [from, to] {
+        // NAPI on the host's side too, or it receives no redirected frame.
+        lab.host().run("ethtool", &["-K", port, "gro", "on"])?;
+    }
+    let storm = Storm::between(lab.machine(from)?, lab.machine(to)?)?;
+    Ok(Path { which, pair, storm })
 }
 
 #[cfg(test)]

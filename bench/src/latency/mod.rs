@@ -1,19 +1,21 @@
 //! Round trips of a request and its response through a bridge: how many in a second, and how long they take; idle, and while a second pair of
 //! machines floods through the same bridge. The bridge alone and the two hooks of fastbridge take turns.
 //!
-//! The server and the one that floods share a core, as guests share their host's. The flood is offered at the same rate on all paths, a share of what
-//! the bridge alone carried just before: what a path spends on it is what it takes from the round trips. How much of it was sent is told.
+//! The server shares a core with the frames of the flood on their way, which go in softirq, in bursts, as a NIC brings them. The flood is offered at
+//! the same rate on all paths, a share of what the bridge alone carries on that core: what a path spends on it is what the server waits for. How
+//! much of it arrived is told.
 //!
-//! What p99 under the flood is: a server that is woken while another thread has its time slice waits for the end of that, some 3 ms, whatever the
-//! path. The slice is the flooder's or, on a machine that does anything else, somebody else's, and then p99 is the same on all paths; p50 still is
-//! the path's. Only a quiet machine says anything about p99.
+//! The server has real-time priority. What makes the flood is a thread of that core too, which no machine would have; without the priority a
+//! server that is woken waits for the end of that thread's time slice, some 3 ms on any path, and that is all that p99 tells.
 
 mod lab;
 mod pair;
+mod storm;
 
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use bridge_tests::netns::Netns;
 
 use self::{
     lab::{Path, Paths, Which},
@@ -28,7 +30,6 @@ use crate::{
 
 /// Of what the bridge alone carries.
 const SHARE: f64 = 0.8;
-const CALIBRATION: Duration = Duration::from_millis(300);
 const CALIBRATIONS: usize = 5;
 /// A first turn that warms caches and counts for nothing.
 const WARM_UP: Duration = Duration::from_millis(100);
@@ -63,7 +64,7 @@ pub(crate) fn measure(quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> 
             let sample = &mut samples[at];
             progress.step(&format!("{}, {}", sample.which.name(), sample.load()));
             let found = paths.all.iter().find(|path| path.which == sample.which);
-            found.map_or(Ok(()), |path| sample.turn(path, rate, time))?;
+            found.map_or(Ok(()), |path| sample.turn(path, paths.flooding(path.which)?, rate, time))?;
         }
     }
     let forwarded = paths.forwarded()?;
@@ -81,7 +82,7 @@ fn calibrated(paths: &Paths) -> Result<f64> {
     let mut rates = Vec::new();
     for _ in 0..CALIBRATIONS {
         for path in paths.all.iter().filter(|path| path.which == Which::Alone) {
-            rates.push(path.flood.most(CALIBRATION)?);
+            rates.push(path.storm.most(paths.flooding(path.which)?)?);
         }
     }
     let median = spread(&rates).map_or(0.0, |rates| rates.median);
@@ -96,9 +97,9 @@ impl Samples {
         if self.flooded { "flooded" } else { "idle" }
     }
 
-    fn turn(&mut self, path: &Path, rate: f64, time: Duration) -> Result<()> {
+    fn turn(&mut self, path: &Path, flooding: &Netns, rate: f64, time: Duration) -> Result<()> {
         if self.flooded {
-            let (trips, flooded) = path.flood.during(rate, || path.pair.play(time))?;
+            let (trips, flooded) = path.storm.during(flooding, rate, || path.pair.play(time))?;
             self.trips.push(trips);
             self.floods.push(flooded);
         } else {

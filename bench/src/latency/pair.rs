@@ -67,7 +67,7 @@ impl Pair {
         Ok(Self { client, server, asked: AtomicU64::new(0) })
     }
 
-    /// Asks again and again for so long; asks on the lowest core, answers on the highest.
+    /// Asks again and again for so long; asks on the lowest core, answers on the highest, before any other thread there.
     pub(super) fn play(&self, time: Duration) -> Result<Trips> {
         let ended = AtomicBool::new(false);
         let (trips, answered) = thread::scope(|scope| {
@@ -83,6 +83,7 @@ impl Pair {
 
     fn answer(&self, ended: &AtomicBool) -> Result<()> {
         cores::pin(cores::highest())?;
+        cores::go_first()?;
         let mut request = [0; LENGTH];
         while !ended.load(Ordering::Relaxed) {
             match self.server.recv_from(&mut request) {
