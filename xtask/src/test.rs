@@ -12,7 +12,7 @@ use clap::Args;
 
 use crate::{
     lanes,
-    lint::{HOST_CRATES, lint},
+    lint::{HOST_CRATES, OTHER_FEATURES, lint},
     process::{cargo, run},
     setup,
     tally::Tally,
@@ -84,9 +84,8 @@ impl Test {
 /// The other features at once: the programs with their log (that the verifier takes them, and that they tell of frames), and no libvirt (that
 /// the one who asks for it is told). Only the library's tests, so that no such `fastbridge` is left for the labs to find.
 fn other_features() -> Result<()> {
-    let library =
-        ["test", "--quiet", "--package", "bridge-user", "--no-default-features", "--features", "trace", "--lib"];
-    run(cargo(&library).args(["--", "dataplane::trace", "source::libvirt"]))
+    let library = ["test", "--quiet", "--package", "bridge-user", "--lib"];
+    run(cargo(&library).args(OTHER_FEATURES).args(["--", "dataplane::trace", "source::libvirt"]))
         .context("feature `trace`, without `libvirt`")
 }
 

@@ -64,8 +64,9 @@ impl Storm {
         let (tell, told) = mpsc::channel();
         thread::scope(|scope| {
             let sender = scope.spawn(move || -> Result<()> {
-                // Nobody waits only if all is over.
-                generator.send_bursts(from, cores::highest(), || drop(tell.send(gettid())))
+                generator.send_bursts(from, cores::highest(), || {
+                    let _nobody_waits = tell.send(gettid());
+                })
             });
             let thread = told.recv();
             let measured = || -> Result<_> {
