@@ -26,11 +26,12 @@ struct Executable {
     directory: PathBuf,
 }
 
-/// Builds the tests of every crate and runs them, so many executables at a time.
+/// Builds the tests of every crate and runs them, so many executables at a time. What runs alone mostly waits: meanwhile something is done that is
+/// no lab.
 ///
 /// # Errors
 /// Something does not compile, or does not run, or fails.
-pub(crate) fn run(lanes: usize, tally: &mut Tally) -> Result<()> {
+pub(crate) fn run(lanes: usize, tally: &mut Tally, meanwhile: impl FnOnce() -> Result<()> + Send) -> Result<()> {
     let (alone, beside): (Vec<_>, Vec<_>) =
         executables()?.into_iter().partition(|one| ALONE.contains(&one.name.as_str()));
     let queue = Mutex::new(VecDeque::from(beside));
@@ -49,8 +50,10 @@ pub(crate) fn run(lanes: usize, tally: &mut Tally) -> Result<()> {
             }
         }
     };
-    lane(&Mutex::new(VecDeque::from(alone)))?;
     thread::scope(|scope| {
+        let meanwhile = scope.spawn(meanwhile);
+        lane(&Mutex::new(VecDeque::from(alone)))?;
+        meanwhile.join().unwrap_or_else(|_| bail!("what went on meanwhile was lost"))?;
         let all: Vec<_> = (0..lanes).map(|_| scope.spawn(|| lane(&queue))).collect();
         all.into_iter().try_for_each(|lane| lane.join().unwrap_or_else(|_| bail!("a lane of tests was lost")))
     })?;

@@ -50,15 +50,12 @@ impl Test {
         if !self.no_lint {
             lint()?;
         }
-        if self.arguments.is_empty() {
-            other_features()?;
-        }
         let cores = thread::available_parallelism().map_or(1, usize::from);
         // One more than there are cores: a lab mostly waits.
         let at_a_time = (cores + 1).min(LABS_AT_A_TIME);
         let mut tally = Tally::default();
         let native = if self.arguments.is_empty() {
-            let tests = lanes::run(at_a_time, &mut tally);
+            let tests = lanes::run(at_a_time, &mut tally, other_features);
             tests.and(counted(cargo(&["test", "--doc"]).args(HOST_CRATES), &mut tally))
         } else {
             self.some(at_a_time, &mut tally)

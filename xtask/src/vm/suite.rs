@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::{guest::Guest, quoted};
 use crate::{
+    lint::HOST_CRATES,
     process::{self, cargo, root},
     tally::Tally,
 };
@@ -63,7 +64,8 @@ impl Suite {
     /// # Errors
     /// One does not compile, or is not there.
     pub(super) fn build(tests: &[String], arguments: &[&str]) -> Result<Self> {
-        process::run(&mut cargo(&["build", "--quiet", "--package", "bridge-user"]))?;
+        // With all crates named, so that dependencies have the features that they have for the tests here: one crate alone would be compiled anew.
+        process::run(cargo(&["build", "--quiet", "--bin", "fastbridge"]).args(HOST_CRATES))?;
         let arguments = arguments.iter().map(|&word| word.into()).collect();
         // What the tests' own variables are here, they are there.
         let variables = env::vars().filter(|(name, _)| name.starts_with("FASTBRIDGE_")).collect();
@@ -137,7 +139,8 @@ pub(super) fn files(prefixes: &[&str]) -> Result<Vec<String>> {
 
 /// Name of a test file to its executable, built here.
 fn executables(tests: &[String]) -> Result<BTreeMap<String, PathBuf>> {
-    let mut command = cargo(&["test", "--quiet", "--package", "bridge-tests", "--no-run", "--message-format=json"]);
+    let mut command = cargo(&["test", "--quiet", "--no-run", "--message-format=json"]);
+    command.args(HOST_CRATES);
     tests.iter().for_each(|test| _ = command.args(["--test", test]));
     let output = command.stderr(Stdio::inherit()).output().context("`cargo test --no-run` could not be started")?;
     if !output.status.success() {
