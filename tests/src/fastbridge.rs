@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::lab::Lab;
 use crate::run::{self, wait_until};
 
-const READY_LIMIT: Duration = Duration::from_secs(60);
+const READY_LIMIT: Duration = Duration::from_secs(180);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
 /// The binary under test: `FASTBRIDGE_BIN`, or `fastbridge` beside the running executable or one directory up (cargo puts test

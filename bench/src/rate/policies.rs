@@ -30,7 +30,7 @@ const NFTABLES: usize = 20;
 
 /// Measures, and adds the rows.
 pub(crate) fn measure(quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> Result<()> {
-    let (rounds, loads) = if quick { (3, &LOADS[..1]) } else { (21, &LOADS[..]) };
+    let (rounds, loads) = if quick { (3, &LOADS[..1]) } else { (15, &LOADS[..]) };
     progress.part("other policies: building the labs", 0);
     let hooks = HOOKS.map(|(hook, ..)| hook);
     let mut plans = vec![(BARE, Plan::new(&[Kind::BareXdp, Kind::BareTc, Kind::Bridge], &LOADS))];

@@ -125,7 +125,7 @@ fn ports_lane(kind: Kind, count: usize) -> Lane {
 }
 
 fn run(contest: &mut Contest, what: &str, quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> Result<()> {
-    let rounds = if quick { 3 } else { 15 };
+    let rounds = if quick { 3 } else { 11 };
     progress.part(what, contest.turns(rounds));
     contest.run(rounds, progress)?;
     contest.tell(rows);
