@@ -42,14 +42,16 @@ pub(crate) fn measure(quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> 
         rows.push(Row::skip(ORDERED, "iperf3 is not installed; `cargo xtask setup` installs it"));
         return Ok(());
     }
-    let (rounds, again, seconds) = if quick { (3, 1, 1) } else { (9, 5, 3) };
+    let (rounds, again, seconds) = if quick { (3, 0, 1) } else { (9, 5, 3) };
     progress.part("bulk TCP: building the lab", (rounds + again) * 2 * STREAMS.len());
     let lab = Lab::builder(SlowPath::LinuxBridge)
         .machine(MachineSpec::new("client", CLIENT_PORT).address("10.17.4.21/24"))
         .machine(MachineSpec::new("server", "vnet1").address("10.17.4.22/24"))
         .build()?;
     let mut veths = Veths { lab: &lab, seconds, ordered: false, beside: None };
-    turns::measure(&mut veths, AS_IT_COMES, again, None, progress, rows)?;
+    if again > 0 {
+        turns::measure(&mut veths, AS_IT_COMES, again, None, progress, rows)?;
+    }
     receive_on(lab.machine("client")?.netns(), CLIENT_CORE)?;
     receive_on(lab.machine("server")?.netns(), cores::highest())?;
     veths.ordered = true;

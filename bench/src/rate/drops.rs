@@ -24,7 +24,7 @@ const ALL_LOADS: [Load; 3] = [Load::OneFlow, Load::Denied, Load::DeniedFlows];
 
 /// Measures, and adds the rows.
 pub(crate) fn measure(quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> Result<()> {
-    let rounds = if quick { 5 } else { 31 };
+    let rounds = if quick { 3 } else { 31 };
     progress.part("cost of a drop: building the labs", 0);
     let plans = [(0, Plan::new(&KINDS, &ALL_LOADS)), (1, Plan::new(&[Kind::Nftables], &ALL_LOADS))];
     let mut contest = Contest::build(&plans)?;
