@@ -69,8 +69,9 @@ static HEAD_REST: u64 = 0;
 #[unsafe(no_mangle)]
 static GAP_NS: u64 = 0;
 
-/// Frames of a burst.
-const BURST: u64 = 64;
+/// Frames of a burst, set at load.
+#[unsafe(no_mangle)]
+static BURST: u64 = 1;
 
 /// Of bursts: when the next is due, how many frames of this one are left, and how many have been sent.
 #[btf_map]
@@ -105,7 +106,7 @@ fn is_due(gap: u64) -> bool {
         }
         // What could not be sent in time is not made up for.
         *due = if now - *due > gap { now + gap } else { *due + gap };
-        *left = BURST;
+        *left = global(&raw const BURST);
     }
     *left -= 1;
     *sent += 1;

@@ -16,7 +16,7 @@ pub(super) enum Load {
     OneFlow,
     /// Between two stations.
     Flows,
-    /// Towards one. More than the programs remember decisions for, so that each frame is decided anew.
+    /// Towards one, each in turn: of 4096 nearly all are remembered, of 50,000 a third.
     Stations(u32),
     /// What every policy here denies.
     Denied,

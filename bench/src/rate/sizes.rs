@@ -25,7 +25,7 @@ const PORTS: [usize; 3] = [2, 16, 200];
 const ROOM: usize = 131_072;
 /// A fall of at most 8 %.
 const KEPT: Bound = Bound::AtLeast(0.92);
-/// More than the programs remember decisions for, so that each frame looks prefixes up.
+/// As many as a large host may have. The programs remember most of them, so that a prefix is looked up once in some hundredths of a second.
 const MANY: Load = Load::Stations(4096);
 
 /// The hooks that are measured.

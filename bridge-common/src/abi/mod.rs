@@ -22,7 +22,7 @@ pub use reason::*;
 pub use station::*;
 
 /// Sizes of every shared layout. It goes into the ABI id, so that a manager never takes over maps of another shape.
-pub const LAYOUT: [usize; 15] = [
+pub const LAYOUT: [usize; 16] = [
     LAYOUT_VERSION,
     size_of::<Port>(),
     size_of::<VlanSet>(),
@@ -37,14 +37,15 @@ pub const LAYOUT: [usize; 15] = [
     size_of::<Cell>(),
     size_of::<Usage>(),
     size_of::<Zoneless>(),
+    size_of::<crate::decide::Memo>(),
     control::SLOTS as usize,
 ];
 
 /// Names of the programs: XDP ingress, TC ingress, TC egress, and what looks for tags behind XDP. What bears one of them is ours.
 pub const PROGRAMS: [&str; 4] = ["fastbridge_xdp", "fastbridge_in", "fastbridge_out", "fastbridge_watch"];
 
-/// Raised by hand when a field changes its meaning but not its size.
-const LAYOUT_VERSION: usize = 3;
+/// Raised by hand when a field changes its meaning but not its size, or a map its type.
+const LAYOUT_VERSION: usize = 4;
 
 /// A map key or value: `repr(C)`, no padding, every bit pattern valid.
 ///
