@@ -1,7 +1,7 @@
 //! Two more machines on the same bridge, of which one floods the other: bursts of small frames that the kernel makes, at a rate, on the highest
 //! core. What they go through on their way runs there too, in softirq, as it does with frames of a NIC.
 //!
-//! Must not: take time of that core for anything else from a thread with real-time priority, which the one that makes the frames lets go first.
+//! Must not: keep a thread with real-time priority from that core for anything but those frames.
 
 use std::{
     sync::mpsc,

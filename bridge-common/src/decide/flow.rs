@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// A flow's time is written at most this often, and as late again as a remembered decision holds.
-pub(super) const TOUCH_NS: u64 = 1_000_000_000;
+const TOUCH_NS: u64 = 1_000_000_000;
 const TCP_FIN: u8 = 1;
 const TCP_SYN: u8 = 2;
 const TCP_RST: u8 = 4;
