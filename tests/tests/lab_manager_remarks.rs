@@ -138,6 +138,9 @@ fn another_port_is_not_blamed() {
     site.lab.remove_machine("vnet2").unwrap();
     wait_until("it goes with its port", LIMIT, || remarks(&site).is_empty()).unwrap();
     site.lab.add_machine(MachineSpec::raw("vnet7", "vnet7")).unwrap();
+    // It speaks once: before it is policed nobody would see it.
+    let policed = || site.control().show("ports").unwrap()["ports"]["vnet7"]["attached"] == true;
+    wait_until("it is policed", LIMIT, policed).unwrap();
     speak(&site, "vnet7", to, &[[172, 16, 5, 10]], &[]);
     wait_until("the next sweep", LIMIT, || seen_on(&site, "vnet7").is_some()).unwrap();
     let told = seen_on(&site, "vnet7").unwrap();
