@@ -10,7 +10,8 @@ use bridge_common::abi::{
     Cell, Flow, FlowKey, GuardKey, L4Data, Port, PortCounters, RuleWord, Station, StationKey, Usage, VlanSet,
     ZoneEntry, Zoneless, control,
     maps::{
-        DEFAULT_LIMITS, GUARD_ENTRIES, HOST_ADDRESSES, L4_ENTRIES, MEMOS, NEAR_IFINDEX, OWN_DEVICES, ZONELESS_ENTRIES,
+        DEFAULT_LIMITS, FLOWED_CELLS, GUARD_ENTRIES, HOST_ADDRESSES, L4_ENTRIES, MEMOS, NEAR_IFINDEX, OWN_DEVICES,
+        ZONELESS_ENTRIES,
     },
 };
 use bridge_common::decide::{Memo, Scratch};
@@ -78,6 +79,8 @@ pub static PAIRS: ArrayOfMaps<Pairs, 2> = ArrayOfMaps::new();
 pub static L4: ArrayOfMaps<L4Trie, 2> = ArrayOfMaps::new();
 #[btf_map]
 pub static FLOWS: HashMap<FlowKey, Flow, FLOW_COUNT> = HashMap::new();
+#[btf_map]
+pub static FLOWED: Array<u32, { FLOWED_CELLS as usize }> = Array::new();
 #[btf_map]
 pub static USED: Array<Usage, SLOT_COUNT> = Array::new();
 #[btf_map]

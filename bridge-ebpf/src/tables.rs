@@ -14,8 +14,8 @@ use bridge_common::{
 };
 
 use crate::maps::{
-    BESIDE, CONTROL, EPOCH, FDB, FLOW_CHANGES, FLOWS, FREED, GUARD, L4, MEMO, MOVES, NEAR_SLOTS, PAIRS, PORTS, SLOTS,
-    USED, VLANS, ZONELESS, ZONES4, ZONES6, window_bits,
+    BESIDE, CONTROL, EPOCH, FDB, FLOW_CHANGES, FLOWED, FLOWS, FREED, GUARD, L4, MEMO, MOVES, NEAR_SLOTS, PAIRS, PORTS,
+    SLOTS, USED, VLANS, ZONELESS, ZONES4, ZONES6, window_bits,
 };
 
 /// All maps together.
@@ -112,6 +112,12 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
+    fn flowed(&self, index: u32) -> u32 {
+        // SAFETY: an array element lives as long as its map; volatile because other CPUs write it.
+        FLOWED.get_ptr(index).map_or(u32::MAX, |noted| unsafe { noted.read_volatile() })
+    }
+
+    #[inline(always)]
     fn window(&self) -> u64 {
         // SAFETY: no arguments, no preconditions. The verifier replaces it by a load.
         unsafe { bpf_jiffies64() >> window_bits() }
@@ -167,6 +173,14 @@ impl TablesMut for Maps {
     #[inline(always)]
     fn remove_flow(&self, key: &FlowKey) -> bool {
         FLOWS.remove(key).is_ok()
+    }
+
+    #[inline(always)]
+    fn note_flowed(&self, index: u32, noted: u32) {
+        if let Some(cell) = FLOWED.get_ptr_mut(index) {
+            // SAFETY: as in `charge`; CPUs that write at once write nearly the same.
+            unsafe { cell.write_volatile(noted) };
+        }
     }
 
     #[inline(always)]

@@ -31,6 +31,9 @@ pub const PAIRS: &str = "PAIRS";
 pub const L4: &str = "L4";
 /// [`super::FlowKey`] to [`super::Flow`]. `HashMap`.
 pub const FLOWS: &str = "FLOWS";
+/// [`super::FlowedCell`] to when one of its flows was last opened or renewed, [`super::FlowedCell::note`] (`u32`); 0: never. Written by the
+/// programs. Where no flow may live none is looked for, whatever a frame's ports. `Array` of [`FLOWED_CELLS`].
+pub const FLOWED: &str = "FLOWED";
 /// Port slot to [`super::Usage`], written by the programs only. `Array`.
 pub const USED: &str = "USED";
 /// Port slot to [`super::Usage`], written by the manager only. `Array`.
@@ -52,7 +55,7 @@ pub const MEMO: &str = "MEMO";
 pub const LAST_VERDICT: &str = "LAST_VERDICT";
 
 /// Every map, in the order of their declaration.
-pub const ALL: [&str; 24] = [
+pub const ALL: [&str; 25] = [
     CONTROL,
     EPOCH,
     MOVES,
@@ -68,6 +71,7 @@ pub const ALL: [&str; 24] = [
     PAIRS,
     L4,
     FLOWS,
+    FLOWED,
     USED,
     FREED,
     BESIDE,
@@ -127,6 +131,8 @@ pub const DEFAULT_LIMITS: Limits = Limits {
     rules: 1024,
 };
 
+/// Length of [`FLOWED`], a power of two: twice the address pairs that have one flow each when [`FLOWS`] is half full.
+pub const FLOWED_CELLS: u32 = 131_072;
 /// What one CPU remembers in [`MEMO`], a power of two: half of it for each hook.
 pub const MEMOS: u32 = 32_768;
 /// The bridge's own devices that are known: itself and a device for each VLAN. They come on top of `limits.ports` in [`SLOTS`].

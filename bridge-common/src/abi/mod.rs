@@ -45,7 +45,7 @@ pub const LAYOUT: [usize; 16] = [
 pub const PROGRAMS: [&str; 4] = ["fastbridge_xdp", "fastbridge_in", "fastbridge_out", "fastbridge_watch"];
 
 /// Raised by hand when a field changes its meaning but not its size, or a map its type.
-const LAYOUT_VERSION: usize = 4;
+const LAYOUT_VERSION: usize = 5;
 
 /// A map key or value: `repr(C)`, no padding, every bit pattern valid.
 ///

@@ -1,7 +1,7 @@
 //! Carrying out what a decision entails, and what happens when a table is full after all.
 
 use super::{FlowChange, FlowOp, Learn, LearnOp, Scratch, TablesMut};
-use crate::abi::{Drop, Punt, STATION_ABSENT, Station, StationKey};
+use crate::abi::{Drop, FlowedCell, Punt, STATION_ABSENT, Station, StationKey};
 
 /// Applies the station's and the flow's change.
 ///
@@ -68,6 +68,7 @@ fn change_flow<T: TablesMut>(tables: &T, change: &FlowChange) -> Result<(), Drop
     match change.op {
         FlowOp::Keep => Ok(()),
         FlowOp::Renew => {
+            note(tables, change);
             tables.update_flow(&change.key, change.flow);
             Ok(())
         }
@@ -78,6 +79,7 @@ fn change_flow<T: TablesMut>(tables: &T, change: &FlowChange) -> Result<(), Drop
             Ok(())
         }
         FlowOp::Open => {
+            note(tables, change);
             if tables.add_flow(&change.key, change.flow) {
                 tables.charge(change.flow.port, 0, 1);
                 return Ok(());
@@ -91,5 +93,13 @@ fn change_flow<T: TablesMut>(tables: &T, change: &FlowChange) -> Result<(), Drop
                 None => Err(Drop::FlowTableFull),
             }
         }
+    }
+}
+
+/// First of all: whoever sees no note must not miss the flow.
+#[inline(always)]
+fn note<T: TablesMut>(tables: &T, change: &FlowChange) {
+    if let Some(cell) = FlowedCell::of_flow(&change.key) {
+        tables.note_flowed(cell.index, FlowedCell::note(change.flow.seen_ns));
     }
 }

@@ -5,7 +5,7 @@ use super::{
     policy::{Live, pair, rule_of},
 };
 use crate::{
-    abi::{FLOW_FIN_OPENER, FLOW_FIN_REPLY, FLOW_RESET, Flow, FlowKey, RULE_ALLOW, RULE_STATEFUL, Usage},
+    abi::{FLOW_FIN_OPENER, FLOW_FIN_REPLY, FLOW_RESET, Flow, FlowKey, FlowedCell, RULE_ALLOW, RULE_STATEFUL, Usage},
     wire::{Frame, Ip, proto, quoted},
 };
 
@@ -15,6 +15,20 @@ const TCP_FIN: u8 = 1;
 const TCP_SYN: u8 = 2;
 const TCP_RST: u8 = 4;
 const TCP_ACK: u8 = 16;
+
+/// Whether [`passes`] may find anything: no more than one look, whatever the frame's ports.
+#[inline(always)]
+pub(super) fn may_pass<T: Tables>(tables: &T, scratch: &mut Scratch) -> bool {
+    let ip = &scratch.packet.ip;
+    if ip.family != 4 || ip.is_icmp() {
+        return true;
+    }
+    let ([a, b, c, d], [e, f, g, h]) = (ip.dst.as_v4(), ip.src.as_v4());
+    let cell = FlowedCell::of(u64::from_ne_bytes([a, b, c, d, e, f, g, h]), ip.proto);
+    let noted = tables.flowed(cell.index);
+    scratch.hold.flowed = noted.wrapping_add(1);
+    cell.may_live(noted, tables.now_ns())
+}
 
 /// Whether the frame passes before any rule, as the reverse of a live flow or as an ICMP error that quotes one: gives
 /// the rule slot that it counts under. A flow found to be no longer allowed is closed.

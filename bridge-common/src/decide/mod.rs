@@ -18,6 +18,7 @@ mod settle;
 mod vlan;
 
 use ingress::At;
+use recall::Hold;
 
 pub use commit::commit;
 pub use egress::{egress, judged_at_ingress};
@@ -64,6 +65,8 @@ pub trait Tables {
     fn l4(&self, generation: u32, key: &L4Data) -> Option<RuleWord>;
     /// A flow.
     fn flow(&self, key: &FlowKey) -> Option<Flow>;
+    /// What a [`crate::abi::FlowedCell`] holds.
+    fn flowed(&self, index: u32) -> u32;
     /// Quota in use: learned stations and flows of a port.
     fn usage(&self, slot: u16) -> Usage;
     /// A number that rises every 50 to 100 ms, and never falls.
@@ -90,6 +93,8 @@ pub trait TablesMut: Tables {
     fn update_flow(&self, key: &FlowKey, flow: Flow);
     /// Forgets a flow; whether it was there.
     fn remove_flow(&self, key: &FlowKey) -> bool;
+    /// Writes into a [`crate::abi::FlowedCell`], before the flow is added or overwritten.
+    fn note_flowed(&self, index: u32, noted: u32);
     /// Adds to the programs' usage counters of a port; negative numbers give back.
     fn charge(&self, slot: u16, stations: i32, flows: i32);
     /// Counts a station that found the FDB full.
@@ -230,28 +235,6 @@ impl Scratch {
     }
 }
 const _: () = assert!(Scratch::FRESH.is_multiple_of(8));
-
-/// What a decision to forward rests on.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Hold {
-    /// Under what the tables were read, see `recall`.
-    pub(crate) epoch: u64,
-    /// [`Control::FlowChanges`], read before them.
-    pub(crate) flow_changes: u64,
-    /// When time alone changes it.
-    pub(crate) until: u64,
-    /// MTU of the egress port.
-    pub(crate) mtu: u32,
-    /// What becomes of the frame's tag there.
-    pub(crate) retag: Retag,
-    /// Checksums matter.
-    pub(crate) sums: bool,
-    /// A rule asked for the frame's ports, or flows were looked for: frames with other ports may fare differently.
-    pub(crate) ports_read: bool,
-    /// `until` is late enough.
-    pub(crate) lasting: bool,
-}
 
 /// No rule was asked.
 pub const NO_RULE: u32 = u32::MAX;

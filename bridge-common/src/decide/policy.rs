@@ -147,7 +147,8 @@ fn judge_pair<T: Tables, F: Frame>(
         return Err(Denial::unjudged(Drop::NotReady));
     };
     scratch.hold.ports_read = pair.class != 0;
-    if live.meta.stateful && (pair.flags & PAIR_REVERSE_STATEFUL != 0 || scratch.packet.ip.is_icmp()) {
+    let asks_flows = live.meta.stateful && (pair.flags & PAIR_REVERSE_STATEFUL != 0 || scratch.packet.ip.is_icmp());
+    if asks_flows && flow::may_pass(tables, scratch) {
         scratch.hold.ports_read = true;
         if let Some(rule) = flow::passes(tables, frame, live, scratch) {
             return Ok(Permit { punt: None, rule });

@@ -7,7 +7,8 @@
 //! * what the decision read from such a frame is compared (MACs, addresses, protocol) or judged again (well-known ports, lengths, and, to
 //!   forward it, MTU and checksum);
 //! * what it read from tables stands under the epoch: the manager raises it after each change, the programs when a station moves, and for
-//!   memos with ports when any flow changes; what may change a flow itself is decided anew;
+//!   memos with ports when any flow changes; what may change a flow itself is decided anew. A drop that rests on there being no flow between two
+//!   addresses, whatever the ports, asks for that again ([`Tables::flowed`]);
 //! * what time changes (heartbeat, ageing, the next note of a station's or a flow's time) was good for longer than a memo is; a frame that is dropped
 //!   asks for none of it, and teaches nothing.
 //!
@@ -16,7 +17,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::{Decision, FlowOp, Hold, Hook, NO_RULE, Retag, Scratch, Tables, TablesMut, Verdict};
+use super::{Decision, FlowOp, Hook, NO_RULE, Retag, Scratch, Tables, TablesMut, Verdict};
 use crate::{
     abi::{Control, Counted, Drop, NO_PORT, maps::MEMOS},
     wire::{Alike, Frame, Head, is_full_checksum},
@@ -32,6 +33,30 @@ const NONE: u16 = u16::MAX;
 /// Ethernet header.
 const HEADER: u32 = 14;
 
+/// What a decision to forward rests on.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Hold {
+    /// Under what the tables were read, see `recall`.
+    pub(crate) epoch: u64,
+    /// [`Control::FlowChanges`], read before them.
+    pub(crate) flow_changes: u64,
+    /// When time alone changes it.
+    pub(crate) until: u64,
+    /// One more than what the cell of the flows that this frame would answer held; 0: that was not asked.
+    pub(crate) flowed: u32,
+    /// MTU of the egress port.
+    pub(crate) mtu: u32,
+    /// What becomes of the frame's tag there.
+    pub(crate) retag: Retag,
+    /// Checksums matter.
+    pub(crate) sums: bool,
+    /// A rule asked for the frame's ports, or flows were looked for: frames with other ports may fare differently.
+    pub(crate) ports_read: bool,
+    /// `until` is late enough.
+    pub(crate) lasting: bool,
+}
+
 /// One remembered decision. All zeros: none, as no frame has such a head.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,7 +65,7 @@ pub struct Memo {
     epoch: u64,
     /// Both as they lie in memory; 0: whatever they are.
     ports: u32,
-    /// Of the egress port.
+    /// Of the egress port. Of a drop: `Hold::flowed`.
     ifindex: u32,
     rule: u16,
     slot: u16,
@@ -116,7 +141,9 @@ pub fn recall<T: Tables, F: Frame>(tables: &T, frame: &F, ifindex: u32, hook: Ho
     let rule = if rule == NONE { NO_RULE } else { u32::from(rule) };
     let known = Recalled { slot, cell, to, ifindex, retag, len, rule };
     if !known.forwards() {
-        return Some(known);
+        // What the frame would answer has no flow still.
+        let same = ifindex == 0 || tables.flowed(head.flows_answered().index).wrapping_add(1) == ifindex;
+        return if same { Some(known) } else { None };
     }
     let small = u64::from(len) <= u64::from(memo.mtu) + u64::from(HEADER) || hook == Hook::Tc && frame.is_gso();
     // TC knows of a checksum that is still to be finished.
@@ -141,14 +168,14 @@ pub fn remember<T: TablesMut, F: Frame>(
     decision: &Decision,
     scratch: &Scratch,
 ) {
-    let Hold { epoch, flow_changes, mtu, sums, ports_read, lasting, .. } = scratch.hold;
+    let Hold { epoch, flow_changes, flowed, mtu, sums, ports_read, lasting, .. } = scratch.hold;
     // Without a manager's first change there is nobody who would tell of the next.
     if tables.control(Control::Epoch) == 0 || scratch.flow.op != FlowOp::Keep {
         return;
     }
     let (to, ifindex, retag, cell) = match decision.verdict {
         Verdict::Forward { slot, ifindex, retag } if lasting && slot != NO_PORT => (slot, ifindex, retag, FORWARD),
-        Verdict::Drop(reason) if is_kept(reason) => (NO_PORT, 0, Retag::KEEP, Counted::Drop(reason).cell() as u16),
+        Verdict::Drop(reason) if is_kept(reason) => (NO_PORT, flowed, Retag::KEEP, Counted::Drop(reason).cell() as u16),
         _ => return,
     };
     let Some(head) = Head::of(frame) else { return };

@@ -9,6 +9,7 @@ use super::{
     ports::{is_tunnel, may_be_dhcp},
     proto,
 };
+use crate::abi::FlowedCell;
 
 /// Where those bytes lie. Every word is read from there when it is asked for: what is kept over a call of the kernel has to be stored first.
 #[derive(Clone, Copy)]
@@ -205,6 +206,12 @@ impl<'a> Head<'a> {
             return None;
         }
         Some(self.word::<_, 40>())
+    }
+
+    /// The flows of which this frame may be a part that their opener did not send.
+    #[inline(always)]
+    pub fn flows_answered(&self) -> FlowedCell {
+        FlowedCell::of(self.addresses().rotate_left(32), self.proto())
     }
 
     /// The part of the pseudo-header's sum that alike frames share, as it lies in memory; never 0.

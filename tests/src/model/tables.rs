@@ -3,8 +3,8 @@
 use std::cell::{RefCell, RefMut, UnsafeCell};
 
 use bridge_common::abi::{
-    Control, Counted, Flow, FlowKey, GuardKey, L4_BITS, L4Data, Pair, Port, Punt, RuleWord, Station, StationKey, Usage,
-    ZoneEntry, Zoneless, maps::MEMOS,
+    Control, Counted, Flow, FlowKey, FlowedCell, GuardKey, L4_BITS, L4Data, Pair, Port, Punt, RuleWord, Station,
+    StationKey, Usage, ZoneEntry, Zoneless, maps::MEMOS,
 };
 use bridge_common::decide::{
     Decision, EgressDecision, Hook, Memo, Recalled, Scratch, Tables, TablesMut, Verdict, counted, egress, epoch,
@@ -201,6 +201,13 @@ impl Tables for HostTables {
         self.setup.borrow().flows.get(key).copied()
     }
 
+    // What the flows say that are there: the programs' notes stay when a flow has gone, which changes no verdict.
+    fn flowed(&self, index: u32) -> u32 {
+        let of_cell = |key: &&FlowKey| FlowedCell::of_flow(key).is_some_and(|cell| cell.index == index);
+        let setup = self.setup.borrow();
+        setup.flows.keys().filter(of_cell).map(|key| FlowedCell::note(setup.flows[key].seen_ns)).max().unwrap_or(0)
+    }
+
     fn usage(&self, slot: u16) -> Usage {
         self.setup.borrow().usage.get(&slot).copied().unwrap_or_default()
     }
@@ -255,6 +262,7 @@ impl TablesMut for HostTables {
         self.setup.borrow_mut().flows.remove(key).is_some()
     }
 
+    fn note_flowed(&self, _: u32, _: u32) {}
     fn charge(&self, slot: u16, stations: i32, flows: i32) {
         let mut usage = self.usage_mut(slot);
         usage.stations = usage.stations.wrapping_add_signed(stations.into());

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use aya::maps::{Array, HashMap, LpmTrie, MapData, PerCpuValues, lpm_trie::Key};
-use bridge_common::abi::{Control, Flow, L4Data, OWN_DEVICE, Station, Usage, VlanSet, maps};
+use bridge_common::abi::{Control, Flow, FlowKey, FlowedCell, L4Data, OWN_DEVICE, Station, Usage, VlanSet, maps};
 use bridge_tests::model::{Generation, Setup};
 use bridge_user::dataplane::object;
 
@@ -32,7 +32,7 @@ impl Kernel {
         clear(&mut self.slots);
         clear(&mut self.fdb);
         clear(&mut self.guard);
-        clear(&mut self.flows);
+        self.clear_flows();
         clear(&mut self.zoneless);
         for (&source, &slot) in &setup.zoneless {
             self.zoneless.insert(Pod(source), u32::from(slot), 0).unwrap();
@@ -53,7 +53,7 @@ impl Kernel {
         }
         setup.guard.iter().for_each(|&key| self.guard.insert(Pod(key), 1, 0).unwrap());
         for (&key, &flow) in &setup.flows {
-            self.flows.insert(Pod(key), Pod(Flow { seen_ns: clock.to_kernel(flow.seen_ns), ..flow }), 0).unwrap();
+            self.add_flow(key, Flow { seen_ns: clock.to_kernel(flow.seen_ns), ..flow });
         }
         for slot in 0..SLOT_COUNT {
             let index = u32::from(slot);
@@ -69,6 +69,24 @@ impl Kernel {
             self.publish(parity, &setup.generations[parity]);
         }
         self.last.set(0, PerCpuValues::try_from(vec![0; aya::util::nr_cpus().unwrap()]).unwrap(), 0).unwrap();
+    }
+
+    fn add_flow(&mut self, key: FlowKey, flow: Flow) {
+        self.flows.insert(Pod(key), Pod(flow), 0).unwrap();
+        if let Some(FlowedCell { index, .. }) = FlowedCell::of_flow(&key) {
+            let noted = self.flowed.get(&index, 0).unwrap().max(FlowedCell::note(flow.seen_ns));
+            self.flowed.set(index, noted, 0).unwrap();
+        }
+    }
+
+    /// And what is noted of them, the programs' notes too: else there would soon be no pair of addresses without.
+    fn clear_flows(&mut self) {
+        for key in self.flows.keys().map(Result::unwrap) {
+            if let Some(FlowedCell { index, .. }) = FlowedCell::of_flow(&key.0) {
+                self.flowed.set(index, 0, 0).unwrap();
+            }
+        }
+        clear(&mut self.flows);
     }
 
     fn fill_targets(&mut self, targets: &BTreeSet<u16>, setup: &Setup) {

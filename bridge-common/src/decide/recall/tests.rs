@@ -12,9 +12,9 @@ mod life;
 use super::*;
 use crate::{
     abi::{
-        Flow, FlowKey, GuardKey, L4Data, LEARNING, PORT_ELIGIBLE, PORT_MEMBER, PORT_RUNNING, PORT_VIRTUAL,
-        PORT_VLAN_AWARE, PORT_XDP_TARGET, Pair, PolicyMeta, Port, RULE_ALLOW, RULE_VALID, RuleWord, Station,
-        StationKey, Usage, ZoneEntry,
+        Flow, FlowKey, FlowedCell, GuardKey, L4Data, LEARNING, PAIR_REVERSE_STATEFUL, PORT_ELIGIBLE, PORT_MEMBER,
+        PORT_RUNNING, PORT_VIRTUAL, PORT_VLAN_AWARE, PORT_XDP_TARGET, Pair, PolicyMeta, Port, RULE_ALLOW, RULE_VALID,
+        RuleWord, Station, StationKey, Usage, ZoneEntry,
     },
     decide::{Learn, LearnOp, Verdict, commit, counted, ingress, settle},
     wire::{Bytes, Tag},
@@ -24,6 +24,11 @@ const A: [u8; 6] = [0x52, 0x54, 0, 0, 0, 1];
 const B: [u8; 6] = [0x52, 0x54, 0, 0, 0, 2];
 const NOW: u64 = 1_000_000_000_000;
 const MTU: u32 = 100;
+/// The flows that a frame from A to B would answer.
+const ANSWERED: [FlowedCell; 2] = {
+    let addresses = u64::from_ne_bytes([10, 17, 4, 22, 10, 17, 4, 21]);
+    [FlowedCell::of(addresses, 6), FlowedCell::of(addresses, 17)]
+};
 
 /// Two ports, a station behind each, everything allowed, or nothing. Stations are the key's last MAC byte.
 struct Fake {
@@ -32,10 +37,13 @@ struct Fake {
     epoch: Cell<u64>,
     moves: Cell<u64>,
     flow_changes: Cell<u64>,
+    flowed: Cell<u32>,
     seen: Cell<u64>,
     beat: Cell<u64>,
     class: Cell<u16>,
     denies: bool,
+    /// Whether flows the other way may be stateful ones.
+    answers: bool,
     /// Frames of port 1 are in this VLAN, and leave through port 2 with its tag.
     vlan: Cell<u16>,
     /// The first that was remembered.
@@ -52,10 +60,12 @@ impl Fake {
             epoch: Cell::new(1),
             moves: Cell::new(0),
             flow_changes: Cell::new(0),
+            flowed: Cell::new(0),
             seen: Cell::new(NOW),
             beat: Cell::new(NOW),
             class: Cell::new(0),
             denies: false,
+            answers: false,
             vlan: Cell::new(0),
             memo: OnceCell::new(),
             remembered: Cell::new(0),
@@ -140,13 +150,20 @@ impl Tables for Fake {
     }
     fn pair(&self, _: u32, _: u32) -> Option<Pair> {
         let allow = if self.denies { 0 } else { RULE_ALLOW };
-        Some(Pair { word: RULE_VALID | allow | 3, class: self.class.get(), flags: 0 })
+        Some(Pair {
+            word: RULE_VALID | allow | 3,
+            class: self.class.get(),
+            flags: if self.answers { PAIR_REVERSE_STATEFUL } else { 0 },
+        })
     }
     fn l4(&self, _: u32, _: &L4Data) -> Option<RuleWord> {
         None
     }
     fn flow(&self, _: &FlowKey) -> Option<Flow> {
         None
+    }
+    fn flowed(&self, index: u32) -> u32 {
+        if ANSWERED.iter().any(|cell| cell.index == index) { self.flowed.get() } else { 0 }
     }
     fn usage(&self, _: u16) -> Usage {
         Usage::default()
@@ -174,6 +191,10 @@ impl TablesMut for Fake {
     fn update_flow(&self, _: &FlowKey, _: Flow) {}
     fn remove_flow(&self, _: &FlowKey) -> bool {
         true
+    }
+    fn note_flowed(&self, index: u32, noted: u32) {
+        assert!(ANSWERED.iter().any(|cell| cell.index == index));
+        self.flowed.set(noted);
     }
     fn charge(&self, _: u16, _: i32, _: i32) {}
     fn note_zoneless(&self, _: &crate::abi::Zoneless, _: u16) {}

@@ -113,6 +113,50 @@ fn where_ports_matter_it_is_remembered_with_them() {
     assert!(fake.memo.get().is_none(), "it would stand for all ports");
 }
 
+/// A frame is denied that might answer a flow, if there were one: whatever its ports, until one is opened between these addresses.
+#[test]
+fn a_denied_answer_is_remembered_without_ports_until_there_is_a_flow() {
+    for (proto, hook) in [(17, Hook::Tc), (17, Hook::Xdp), (6, Hook::Tc), (6, Hook::Xdp)] {
+        let origin = frame(proto, 70);
+        let mut other = origin.clone();
+        other[34..38].copy_from_slice(&[0x77, 1, 0x78, 2]);
+        let key = |src: [u8; 4], dst: [u8; 4]| {
+            let mut key = FlowKey { proto, family: 4, ..FlowKey::default() };
+            key.src[..4].copy_from_slice(&src);
+            key.dst[..4].copy_from_slice(&dst);
+            key
+        };
+        let open = |fake: &Fake, key: FlowKey| {
+            let mut scratch = Scratch::default();
+            let flow = Flow { seen_ns: NOW, ..Flow::default() };
+            scratch.flow = crate::decide::FlowChange { op: FlowOp::Open, key, flow };
+            commit(fake, &scratch).unwrap();
+        };
+        let denies = |flowed| Fake { denies: true, answers: true, flowed: Cell::new(flowed), ..Fake::new() };
+        let recalls = |fake: &Fake, frame: &[u8]| agrees(fake, &Bytes::new(frame), hook);
+
+        // Never, or longer ago than any flow lives.
+        let long_ago = FlowedCell::note(NOW - 183_000_000_000);
+        for flowed in [0, long_ago].into_iter().take(if proto == 17 { 2 } else { 1 }) {
+            let fake = denies(flowed).learning(&origin, hook);
+            assert!(recalls(&fake, &origin) && recalls(&fake, &other), "{proto} {hook:?} {flowed}");
+            fake.raise_flow_changes();
+            assert!(recalls(&fake, &other), "other flows do not matter");
+            open(&fake, key([10, 17, 4, 22], [10, 17, 4, 21]));
+            assert!(!recalls(&fake, &origin) && !recalls(&fake, &other), "{proto} {hook:?} {flowed}");
+        }
+        // A flow may be there: with its ports only.
+        let fake = denies(FlowedCell::note(NOW - 170_000_000_000)).learning(&origin, hook);
+        assert!(recalls(&fake, &origin) && !recalls(&fake, &other), "{proto} {hook:?}");
+        fake.raise_flow_changes();
+        assert!(!recalls(&fake, &origin));
+        // No answer is denied here: nobody asks.
+        let fake = Fake { denies: true, ..Fake::new() }.learning(&origin, hook);
+        open(&fake, key([10, 17, 4, 22], [10, 17, 4, 21]));
+        assert!(recalls(&fake, &other));
+    }
+}
+
 #[test]
 fn a_flow_that_changes_is_told() {
     for (op, raised) in [(FlowOp::Keep, 0), (FlowOp::Open, 1), (FlowOp::Renew, 1), (FlowOp::Close, 1)] {
