@@ -14,7 +14,7 @@ use bridge_common::abi::{
         ZONELESS_ENTRIES,
     },
 };
-use bridge_common::decide::{Memo, Scratch};
+use bridge_common::decide::{Memo, Scratch, Words};
 use core::cell::UnsafeCell;
 
 const STATIONS: usize = DEFAULT_LIMITS.stations as usize;
@@ -100,11 +100,18 @@ pub static MEMO: Array<Memo, { MEMOS as usize }> = Array::new();
 #[btf_map]
 pub static LAST_VERDICT: PerCpuArray<u64, 1> = PerCpuArray::new();
 
-/// One [`Scratch`] for each hook, so that a program which is interrupted by another kind of program keeps its own.
-#[btf_map]
-static SCRATCH: PerCpuArray<Scratch, 3> = PerCpuArray::new();
+/// What a program needs for one frame and has no stack for.
+#[repr(C)]
+pub struct Room {
+    pub scratch: Scratch,
+    pub words: Words,
+}
 
-/// Which scratch space.
+/// One for each hook, so that a program which is interrupted by another kind of program keeps its own.
+#[btf_map]
+static ROOM: PerCpuArray<Room, 3> = PerCpuArray::new();
+
+/// Which room.
 #[derive(Clone, Copy)]
 #[repr(u32)]
 pub enum Space {
@@ -113,18 +120,18 @@ pub enum Space {
     Egress,
 }
 
-/// This CPU's scratch space of a hook, fresh. `None` cannot happen, but the verifier wants to see it handled.
+/// This CPU's room of a hook, its scratch space fresh. `None` cannot happen, but the verifier wants to see it handled.
 #[inline(always)]
-pub fn scratch(space: Space) -> Option<&'static mut Scratch> {
-    let scratch = SCRATCH.get_ptr_mut(space as u32)?;
-    let words = scratch.cast::<u64>();
+pub fn room(space: Space) -> Option<&'static mut Room> {
+    let room = ROOM.get_ptr_mut(space as u32)?;
+    let words = room.cast::<u64>();
     for word in 0..Scratch::FRESH / 8 {
-        // SAFETY: inside the element. Volatile, or the compiler calls memset, which loops over bytes.
+        // SAFETY: inside the element, at whose start the scratch space lies. Volatile, or the compiler calls memset, which loops over bytes.
         unsafe { words.add(word).write_volatile(0) };
     }
     // SAFETY: programs of one kind do not nest on a CPU: the kernel runs them with bottom halves disabled. The rest
     // holds what an earlier frame left: values of its types, or the zeros that the map began with.
-    Some(unsafe { &mut *scratch })
+    Some(unsafe { &mut *room })
 }
 
 /// log2 of the kernel's timer ticks in one [`window`](bridge_common::decide::Tables::window): short enough for every kernel, unless the loader,

@@ -11,6 +11,12 @@ macro_rules! reasons {
             /// Every reason, in the order of its number.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
+            /// The reason of this number; of one that is none, the first.
+            #[inline(always)]
+            pub const fn of_number(number: u8) -> Self {
+                match number { $($number => Self::$variant,)* _ => Self::ALL[0] }
+            }
+
             /// The kebab-case name that operators see.
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }

@@ -16,6 +16,7 @@ mod policy;
 mod recall;
 mod settle;
 mod vlan;
+mod words;
 
 use ingress::At;
 use recall::Hold;
@@ -26,6 +27,7 @@ pub use ingress::ingress;
 pub use recall::{Memo, Recalled, epoch, recall, remember};
 pub use settle::{counted, settle, settle_egress};
 pub use vlan::{Retag, watch};
+pub use words::Words;
 
 use crate::{
     abi::{

@@ -19,7 +19,7 @@ const DROP_ELIGIBLE: u16 = 0x1000;
 /// What becomes of a forwarded frame's tag.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Retag(u32);
+pub struct Retag(pub(super) u32);
 
 impl Retag {
     /// Nothing.

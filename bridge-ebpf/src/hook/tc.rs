@@ -8,15 +8,15 @@ use aya_ebpf::{
 use bridge_common::{
     abi::{Counted, Punt},
     decide::{
-        Hook, Verdict, counted, egress, epoch, ingress, judged_at_ingress, recall, remember, settle, settle_egress,
-        watch,
+        Decision, EgressDecision, Hook, Verdict, counted, egress, epoch, ingress, judged_at_ingress, recall, remember,
+        settle, settle_egress, watch,
     },
 };
 
 use crate::{
     account::account,
     act::tc::{discard, forward},
-    maps::{Space, scratch},
+    maps::{Room, Space, room},
     packet::SkbFrame,
     tables::Maps,
 };
@@ -37,22 +37,32 @@ pub fn fastbridge_in(ctx: TcContext) -> i32 {
             return action;
         }
     }
-    let Some(scratch) = scratch(Space::Ingress) else { return TC_ACT_SHOT };
-    // Anew: with the pointers of before, what `recall` found out about the frame would stay with the verifier, which would
-    // follow every way out of it through all that comes.
-    let frame = SkbFrame::new(&ctx);
-    let decision = ingress(&Maps, &frame, ifindex, Hook::Tc, epoch, scratch);
+    let Some(room) = room(Space::Ingress) else { return TC_ACT_SHOT };
+    decide(&ctx, ifindex, epoch, room);
+    carry_out(&ctx, ifindex, room)
+}
+
+/// Decides anew; what was decided lies in the room. Out of line, as in the XDP program.
+#[inline(never)]
+fn decide(ctx: &TcContext, ifindex: u32, epoch: u64, room: &mut Room) {
+    room.words = ingress(&Maps, &SkbFrame::new(ctx), ifindex, Hook::Tc, epoch, &mut room.scratch).to_words();
+}
+
+/// Does what was decided.
+#[inline(never)]
+fn carry_out(ctx: &TcContext, ifindex: u32, Room { scratch, words }: &Room) -> i32 {
+    let decision = Decision::of_words(*words);
     let mut verdict = settle(&Maps, &decision, scratch);
-    remember(&Maps, &frame, ifindex, Hook::Tc, &decision, scratch);
+    remember(&Maps, &SkbFrame::new(ctx), ifindex, Hook::Tc, &decision, scratch);
     let action = match verdict {
-        Verdict::Forward { ifindex, retag, .. } => forward(&ctx, ifindex, retag).unwrap_or_else(|()| {
+        Verdict::Forward { ifindex, retag, .. } => forward(ctx, ifindex, retag).unwrap_or_else(|()| {
             verdict = Verdict::Punt(Punt::Vlan);
             NEXT
         }),
         Verdict::Punt(_) => NEXT,
         Verdict::Drop(_) => TC_ACT_SHOT,
     };
-    account(&ctx, decision.slot, counted(verdict).cell(), decision.rule, decision.len);
+    account(ctx, decision.slot, counted(verdict).cell(), decision.rule, decision.len);
     action
 }
 
@@ -74,13 +84,19 @@ pub fn fastbridge_out(ctx: TcContext) -> i32 {
     if judged_at_ingress(&Maps, from) {
         return NEXT;
     }
-    let Some(scratch) = scratch(Space::Egress) else { return discard() };
-    let frame = SkbFrame::new(&ctx);
-    let decision = egress(&Maps, &frame, ifindex, from, scratch);
-    let Some(outcome) = settle_egress(&Maps, &decision, scratch) else { return NEXT };
+    let Some(room) = room(Space::Egress) else { return discard() };
+    decide_egress(&ctx, ifindex, from, room);
+    let decision = EgressDecision::of_words(room.words);
+    let Some(outcome) = settle_egress(&Maps, &decision, &room.scratch) else { return NEXT };
     account(&ctx, decision.slot, outcome.cell(), decision.rule, decision.len);
     match outcome {
         Counted::EgressDrop(_) => discard(),
         _ => NEXT,
     }
+}
+
+/// As [`decide`].
+#[inline(never)]
+fn decide_egress(ctx: &TcContext, ifindex: u32, from: u32, room: &mut Room) {
+    room.words = egress(&Maps, &SkbFrame::new(ctx), ifindex, from, &mut room.scratch).to_words();
 }
