@@ -11,7 +11,7 @@ use aya_ebpf::{
 use bridge_common::wire::{Frame, Header, Tag};
 use core::{ffi::c_void, mem::offset_of};
 
-use crate::verifier::unknown;
+use crate::verifier::{unknown, unlinked};
 
 /// TPID of an 802.1ad tag.
 const SERVICE_TAG: u16 = 0x88a8;
@@ -134,7 +134,7 @@ impl Frame for XdpFrame<'_> {
         if let Some(header) = linear(self.data, self.data_end, offset) {
             return Some(header);
         }
-        if offset as usize + size_of::<H>() > self.len as usize {
+        if offset as usize + size_of::<H>() > unlinked(self.len as usize) {
             return None;
         }
         let bounce = bounce()?;

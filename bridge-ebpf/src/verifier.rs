@@ -18,3 +18,20 @@ pub fn unknown(number: usize) -> usize {
         number
     }
 }
+
+/// The same number, which the verifier does not take for the same: what a comparison tells of it does not tell of the other, kept elsewhere. It would
+/// follow each range of that through all that comes.
+#[inline(always)]
+pub fn unlinked(number: usize) -> usize {
+    #[cfg(target_arch = "bpf")]
+    {
+        let mut same = number;
+        // SAFETY: every bit stays. Any arithmetic ends the link.
+        unsafe { core::arch::asm!("{same} &= -1", same = inout(reg) same, options(pure, nomem, nostack)) };
+        same
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    {
+        number
+    }
+}

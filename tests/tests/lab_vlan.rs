@@ -9,7 +9,7 @@ use bridge_tests::capture::Tap;
 use bridge_tests::frame::{BROADCAST, Eth, Ipv4, Udp, ethertype};
 use bridge_tests::lab::{Lab, SlowPath};
 use bridge_tests::session::Session;
-use bridge_tests::{Mac, wait_until};
+use bridge_tests::{Mac, format_mac, wait_until};
 
 const TOPOLOGY: &str = "[bridge]\nname = \"br0\"\nmanage = [\"vnet*\"]\n[policy]\ndefault = \"allow\"\n";
 const QUIET: Duration = Duration::from_millis(200);
@@ -152,4 +152,23 @@ fn a_port_that_changes_its_vlan_is_followed() {
     bench.introduce(At(1, None));
     assert!(bench.arrives(At(1, None), At(4, None), 0));
     assert!(bench.arrives(At(2, Some(20)), At(1, None), 0));
+}
+
+/// What was learned of a station in a VLAN, elsewhere, does not outlive its binding; what was learned of others stays.
+#[test]
+fn a_station_that_is_bound_is_known_nowhere_else() {
+    let bench = Bench::new();
+    let rows = || bench.session.control().show("fdb").unwrap().as_array().unwrap().clone();
+    let of = |port: usize| -> Vec<String> {
+        let mac = format_mac(bench.macs[port]);
+        let mine: Vec<_> = rows().into_iter().filter(|row| row["mac"] == mac.as_str()).collect();
+        mine.iter().map(|row| format!("{} {} {}", row["port"], row["vlan"], row["kind"])).collect()
+    };
+    let (trunk, other) = (of(2), of(0));
+    assert_eq!((trunk.len(), other.len()), (2, 1), "{:#?}", rows());
+    let station = format!("[[station]]\nname = \"bee\"\nmac = \"{}\"\nport = \"vnet1\"\n", format_mac(bench.macs[2]));
+    bench.session.rewrite(&format!("{TOPOLOGY}{station}")).unwrap();
+    wait_until("only the binding is left", FOLLOWED, || of(2).len() == 1).unwrap();
+    assert!(of(2)[0].contains("vnet1"), "{:#?}", rows());
+    assert_eq!(of(0), other);
 }

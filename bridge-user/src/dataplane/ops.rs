@@ -79,10 +79,7 @@ impl Executor {
         if let Some(old) = old.filter(Station::is_learned) {
             self.maps.give_back(old.port, 1, 0)?;
         }
-        if self.mirror.stations.insert(key, entry) != Some(entry) {
-            // What was learned of it in VLANs must not outlive the binding.
-            self.maps.purge_vlans_of(key.mac, entry.port)?;
-        }
+        self.mirror.contradicted |= self.mirror.stations.insert(key, entry) != Some(entry);
         Ok(())
     }
 
@@ -176,6 +173,10 @@ impl Executor {
                 self.mirror.targets.remove(slot);
             }
             Op::PutStation { key, station } => self.put_station(*key, *station)?,
+            Op::ForgetContradicted => {
+                self.maps.purge_contradicted(&self.mirror.stations)?;
+                self.mirror.contradicted = false;
+            }
             Op::RemoveStation { key, .. } => {
                 absent_is_fine(self.maps.fdb.remove(&Pod(*key))).map_err(failed(maps::FDB))?;
                 self.mirror.stations.remove(key);

@@ -132,6 +132,8 @@ pub(super) fn mirror(maps: &Maps, limits: &Limits, rule_ids: Vec<Option<String>>
     let entry =
         |(key, station): (StationKey, Station)| (key, StationEntry { port: station.port, flags: station.flags });
     mirror.stations = maps.stations()?.into_iter().filter(known).map(entry).collect();
+    // The manager before may have died between the two.
+    mirror.contradicted = !mirror.stations.is_empty();
     let guard: Result<BTreeSet<_>, _> = maps.guard.keys().map(|key| key.map(|key| key.0)).collect();
     mirror.guard = guard.map_err(failed(maps::GUARD))?;
     mirror.control = ControlWords { ageing_ns: maps.control(Control::AgeingNs)?, flags: maps.control(Control::Flags)? };

@@ -12,6 +12,7 @@ use super::{
     error::DataplaneError,
     maps::{Maps, failed},
 };
+use crate::plan::StationEntry;
 
 /// A station's age that the slow path should be told of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,16 +92,17 @@ impl Maps {
         keys.iter().filter_map(|key| Some((*key, self.fdb.get(&Pod(*key), 0).ok()?.0))).collect()
     }
 
-    /// Removes what was learned of a MAC in VLANs at other ports than this one.
-    pub(super) fn purge_vlans_of(&mut self, mac: [u8; 6], slot: u16) -> Result<(), DataplaneError> {
-        let elsewhere =
-            |(key, station): &(StationKey, Station)| key.mac == mac && key.vlan != 0 && station.port != slot;
-        for (key, station) in self.stations()?.into_iter().filter(elsewhere) {
-            if self.fdb.remove(&Pod(key)).is_ok() {
-                self.give_back(station.port, 1, 0)?;
-            }
-        }
-        Ok(())
+    /// Removes what was learned in VLANs of these stations, static and host ones, at other ports than theirs.
+    pub(super) fn purge_contradicted(
+        &mut self,
+        bound: &BTreeMap<StationKey, StationEntry>,
+    ) -> Result<(), DataplaneError> {
+        let elsewhere = |(key, station): &(StationKey, Station)| {
+            let owner = bound.get(&StationKey { mac: key.mac, vlan: 0 });
+            station.is_learned() && owner.is_some_and(|owner| owner.port != station.port)
+        };
+        let contradicted = self.stations()?.into_iter().filter(elsewhere).collect();
+        self.forget(contradicted).map(drop)
     }
 
     /// The next port in the slot must not be blamed for them.

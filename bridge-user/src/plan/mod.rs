@@ -46,6 +46,8 @@ pub struct Actual {
     pub attached: BTreeSet<(u32, HookPoint)>,
     /// Static and host stations only.
     pub stations: BTreeMap<StationKey, StationEntry>,
+    /// Stations were bound, and what was learned of them elsewhere has not been forgotten since.
+    pub contradicted: bool,
     /// Addresses that guarded stations may use.
     pub guard: BTreeSet<GuardKey>,
     /// XDP redirect targets: slot to ifindex.
@@ -102,6 +104,7 @@ pub fn diff(desired: &Desired, actual: &Actual) -> Plan {
     planner.remove();
     planner.globals();
     planner.install();
+    planner.forget_contradicted();
     Plan { ops: planner.ops, notes }
 }
 
@@ -198,6 +201,13 @@ impl<'a> Planner<'a> {
             if self.stations.insert(key, station) != Some(station) {
                 self.ops.push(Op::PutStation { key, station });
             }
+        }
+    }
+
+    /// Step 5. Once for all stations that were bound, as it takes a look at every station that there is.
+    fn forget_contradicted(&mut self) {
+        if self.actual.contradicted || self.ops.iter().any(|op| matches!(op, Op::PutStation { .. })) {
+            self.ops.push(Op::ForgetContradicted);
         }
     }
 

@@ -111,6 +111,8 @@ pub enum Op {
         /// Whose it is.
         station: StationEntry,
     },
+    /// Removes what was learned, in whatever VLAN, of static and host stations at other ports than theirs: it must not outlive the binding.
+    ForgetContradicted,
     /// Removes a static or host station.
     RemoveStation {
         /// Key.
@@ -158,7 +160,7 @@ impl Op {
             | Self::ClearTarget { slot }
             | Self::ForgetPort { slot } => Scope::of(*slot),
             Self::PutStation { station, .. } | Self::RemoveStation { station, .. } => Scope::of(station.port),
-            Self::UnmarkOwn { .. } => Scope::Alone,
+            Self::UnmarkOwn { .. } | Self::ForgetContradicted => Scope::Alone,
             Self::PutGuard(key) | Self::RemoveGuard(key) => Scope::of(key.port),
         }
     }

@@ -144,7 +144,11 @@ fn a_guards_addresses_are_there_first_and_the_old_ones_go_last() {
     };
     let mut fake = settled(&with(&[(7, Hook::Tc, GOOD)]));
     assert_heals(&mut fake, &guarded(1));
-    assert!(matches!(fake.log[..], [Op::PutStation { .. }, Op::PutGuard(_), Op::SetPort { .. }]), "{:?}", fake.log);
+    assert!(
+        matches!(fake.log[..], [Op::PutStation { .. }, Op::PutGuard(_), Op::SetPort { .. }, Op::ForgetContradicted]),
+        "{:?}",
+        fake.log
+    );
     assert_heals(&mut fake, &guarded(2));
     assert!(matches!(fake.log[..], [Op::PutGuard(_), Op::RemoveGuard(_)]));
     assert_heals(&mut fake, &with(&[(7, Hook::Tc, GOOD)]));
@@ -197,7 +201,7 @@ fn a_station_that_moves_is_never_absent() {
     };
     let mut fake = settled(&bound(7));
     assert_heals(&mut fake, &bound(8));
-    assert!(matches!(fake.log[..], [Op::PutStation { station, .. }] if station.port == 2));
+    assert!(matches!(fake.log[..], [Op::PutStation { station, .. }, Op::ForgetContradicted] if station.port == 2));
 }
 
 #[test]
@@ -236,4 +240,25 @@ fn a_host_station_that_fails_holds_up_nobody() {
     let report = fake.round(&desired, Some((put, Trouble::Before)));
     assert_eq!((report.skipped, report.failed.len()), (0, 1));
     assert_heals(&mut fake, &desired);
+}
+
+/// It may fail, or the manager may die before it: then it is done in the next round.
+#[test]
+fn what_was_learned_of_a_bound_station_elsewhere_is_forgotten_once_for_all_of_them() {
+    let mut desired = with(&[(7, Hook::Tc, GOOD), (8, Hook::Tc, GOOD)]);
+    desired.stations.extend([
+        (key(1), StationOwner::Port(7)),
+        (key(2), StationOwner::Port(8)),
+        (key(3), StationOwner::Host),
+    ]);
+    for trouble in [Trouble::Before, Trouble::Crash] {
+        let mut fake = Fake::new();
+        let ops = diff(&desired, &fake.state).ops;
+        let forget = at(&ops, |op| *op == Op::ForgetContradicted);
+        assert_eq!((forget, ops[forget].scope()), (ops.len() - 1, Scope::Alone));
+        fake.round(&desired, Some((forget, trouble)));
+        fake.round(&desired, None);
+        assert_eq!(fake.log, [Op::ForgetContradicted]);
+        assert_heals(&mut fake, &desired);
+    }
 }

@@ -111,8 +111,9 @@ impl Fake {
             Op::ClearTarget { slot } => _ = state.targets.remove(slot),
             Op::PutStation { key, station } => {
                 self.learned.remove(key);
-                state.stations.insert(*key, *station);
+                state.contradicted |= state.stations.insert(*key, *station) != Some(*station);
             }
+            Op::ForgetContradicted => state.contradicted = false,
             Op::RemoveStation { key, .. } => _ = state.stations.remove(key),
             Op::PutGuard(key) => _ = state.guard.insert(*key),
             Op::RemoveGuard(key) => _ = state.guard.remove(key),
