@@ -14,10 +14,18 @@ pub(crate) const FROM: [u8; 4] = [10, 17, 4, 21];
 /// The other one.
 pub(crate) const TO: [u8; 4] = [10, 17, 4, 22];
 
+/// The source port of datagrams.
+pub(crate) const PORT: u16 = 4000;
+
 /// A UDP frame of 64 bytes with correct checksums.
 pub(crate) fn udp(source: Mac, destination: Mac, from: [u8; 4], to: [u8; 4]) -> Vec<u8> {
+    udp_from(PORT, source, destination, from, to)
+}
+
+/// The same from another port.
+pub(crate) fn udp_from(port: u16, source: Mac, destination: Mac, from: [u8; 4], to: [u8; 4]) -> Vec<u8> {
     let payload = [0x5a; FRAME_LEN - 14 - 20 - 8];
-    Eth::new(destination, source).ipv4(&Ipv4::new(from, to).carry(&Udp::new(4000, 5000, &payload)))
+    Eth::new(destination, source).ipv4(&Ipv4::new(from, to).carry(&Udp::new(port, 5000, &payload)))
 }
 
 /// An ICMP echo request of 64 bytes between two stations of a policy.

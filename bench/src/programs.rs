@@ -113,10 +113,19 @@ impl Bare {
 
     /// In XDP, from the host's port `from` to its port `to`.
     pub(crate) fn xdp(host: &Netns, from: &str, to: &str) -> Result<Self> {
+        Self::at_xdp(host, (from, to), "bare_xdp")
+    }
+
+    /// The same, which finds an entry and counts.
+    pub(crate) fn xdp_counting(host: &Netns, from: &str, to: &str) -> Result<Self> {
+        Self::at_xdp(host, (from, to), "counting_xdp")
+    }
+
+    fn at_xdp(host: &Netns, (from, to): (&str, &str), name: &str) -> Result<Self> {
         let (from, to) = (index(host, from)?, index(host, to)?);
         host.enter(|| {
-            let mut ebpf = redirecting(load(to)?, to, "bare_xdp")?;
-            attach_xdp(&mut ebpf, "bare_xdp", from)?;
+            let mut ebpf = redirecting(load(to)?, to, name)?;
+            attach_xdp(&mut ebpf, name, from)?;
             Ok(Self(ebpf))
         })?
     }

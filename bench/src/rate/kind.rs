@@ -12,6 +12,8 @@ pub(super) const OVS_BRIDGE: &str = "br3";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     BareXdp,
+    /// The same, which finds one entry and counts: what no path that knows its frames can do without.
+    BareXdpCounting,
     BareTc,
     /// The same with a program that does nothing where frames leave: fastbridge has one there.
     BareTcEgress,
@@ -37,6 +39,7 @@ impl Kind {
     pub(super) fn name(self, policy: &str) -> String {
         match self {
             Self::BareXdp => "bare XDP redirect".into(),
+            Self::BareXdpCounting => "bare XDP redirect, one look-up and two counts".into(),
             Self::BareTc => "bare TC redirect".into(),
             Self::BareTcEgress => "bare TC redirect, an empty program at egress".into(),
             Self::BareDrop => "bare XDP_DROP".into(),
@@ -58,13 +61,14 @@ impl Kind {
 
     /// Whether its ports are to be on no bridge.
     pub(super) fn is_bare(self) -> bool {
-        matches!(self, Self::BareXdp | Self::BareTc | Self::BareTcEgress | Self::BareDrop)
+        matches!(self, Self::BareXdp | Self::BareXdpCounting | Self::BareTc | Self::BareTcEgress | Self::BareDrop)
     }
 
     /// Host ports: where frames enter, and where they leave. Only fastbridge's match its `manage`.
     pub(super) fn ports(self) -> [&'static str; 2] {
         match self {
             Self::BareXdp => ["bxdp0", "bxdp1"],
+            Self::BareXdpCounting => ["bxdpc0", "bxdpc1"],
             Self::BareTc => ["btc0", "btc1"],
             Self::BareTcEgress => ["btce0", "btce1"],
             Self::BareDrop => ["bdrop0", "bdrop1"],
@@ -114,6 +118,7 @@ mod tests {
         use Kind::*;
         for kind in [
             BareXdp,
+            BareXdpCounting,
             BareTc,
             BareTcEgress,
             BareDrop,

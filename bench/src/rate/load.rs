@@ -10,6 +10,8 @@ use crate::{
 /// An address of no zone: nothing may come from there.
 const OUTSIDE: [u8; 4] = [203, 0, 113, 7];
 
+const DHCP_CLIENT: u16 = 68;
+
 /// What a path carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Load {
@@ -18,6 +20,8 @@ pub(super) enum Load {
     Flows,
     /// Towards one, each in turn: of 4096 nearly all are remembered, of 50,000 a third.
     Stations(u32),
+    /// The same, of which nothing is remembered: every frame comes from the port of DHCP clients, each of which is looked at.
+    Anew(u32),
     /// What every policy here denies.
     Denied,
     /// The same, of many flows.
@@ -32,6 +36,7 @@ impl Load {
             Self::OneFlow => "1 flow".into(),
             Self::Flows => format!("{FLOWS} flows"),
             Self::Stations(count) => format!("{count} stations"),
+            Self::Anew(count) => format!("{count} stations, each frame decided anew"),
             Self::Denied => "denied, 1 flow".into(),
             Self::DeniedFlows => format!("denied, {FLOWS} flows"),
         }
@@ -42,11 +47,16 @@ impl Load {
         matches!(self, Self::Denied | Self::DeniedFlows)
     }
 
+    /// Whether its stations differ.
+    pub(super) fn is_of_stations(self) -> bool {
+        matches!(self, Self::Stations(_) | Self::Anew(_))
+    }
+
     pub(super) fn variety(self) -> Variety {
         match self {
             Self::OneFlow | Self::Denied => Variety::None,
             Self::Flows | Self::DeniedFlows => Variety::Flows(FLOWS),
-            Self::Stations(count) => Variety::Stations(count),
+            Self::Stations(count) | Self::Anew(count) => Variety::Stations(count),
         }
     }
 
@@ -54,6 +64,7 @@ impl Load {
     pub(super) fn frame(self, source: Mac, destination: Mac, rules: Rules) -> Vec<u8> {
         let [from, to] = rules.stations();
         let from = if self.is_denied() { OUTSIDE } else { from };
-        frames::udp(source, destination, from, to)
+        let port = if matches!(self, Self::Anew(_)) { DHCP_CLIENT } else { frames::PORT };
+        frames::udp_from(port, source, destination, from, to)
     }
 }

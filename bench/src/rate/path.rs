@@ -65,7 +65,7 @@ impl Path {
             }
         }
         let generator = |&load: &Load| -> Result<_> {
-            let source = if matches!(load, Load::Stations(_)) { played(kind, 0) } else { a.mac() };
+            let source = if load.is_of_stations() { played(kind, 0) } else { a.mac() };
             Ok((load, Generator::new(a.netns(), load.frame(source, b.mac(), rules), load.variety())?))
         };
         let there = loads.iter().map(generator).collect::<Result<_>>()?;
@@ -78,6 +78,7 @@ impl Path {
             Kind::BareXdp => Some(Bare::xdp(host, from, to)?),
             Kind::BareTc => Some(Bare::tc(host, from, to)?),
             Kind::BareTcEgress => Some(Bare::tc_with_egress(host, from, to)?),
+            Kind::BareXdpCounting => Some(Bare::xdp_counting(host, from, to)?),
             Kind::BareDrop => Some(Bare::drop(host, from)?),
             _ => None,
         };

@@ -1,5 +1,5 @@
 //! The reference policy: fastbridge's two hooks, the bare redirects that are their ceilings (of TC also with an empty program where frames leave,
-//! since fastbridge must judge there what the host sends), and the Linux bridge with and without the same policy in nftables, which has a lab of
+//! since fastbridge must judge there what the host sends; of XDP also with one look-up and two counts), and the Linux bridge with and without the same policy in nftables, which has a lab of
 //! its own: fastbridge yields to such rules.
 
 use anyhow::Result;
@@ -17,8 +17,18 @@ use crate::{
     topology::Rules,
 };
 
-const KINDS: [Kind; 7] =
-    [Kind::BareXdp, Kind::Xdp, Kind::BareTc, Kind::BareTcEgress, Kind::Tc, Kind::Bridge, Kind::NetfilterBridge];
+const KINDS: [Kind; 8] = [
+    Kind::BareXdp,
+    Kind::BareXdpCounting,
+    Kind::Xdp,
+    Kind::BareTc,
+    Kind::BareTcEgress,
+    Kind::Tc,
+    Kind::Bridge,
+    Kind::NetfilterBridge,
+];
+/// Each of these only gives one more figure to compare with.
+const ONE_FLOW: [Kind; 3] = [Kind::NetfilterBridge, Kind::BareTcEgress, Kind::BareXdpCounting];
 const STATIONS: u32 = 4096;
 const LOADS: [Load; 3] = [Load::OneFlow, Load::Flows, Load::Stations(STATIONS)];
 
@@ -30,8 +40,7 @@ pub(crate) fn measure(quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> 
     let mut contest = Contest::build(&plans)?;
     for load in LOADS {
         for kind in KINDS.into_iter().chain([Kind::Nftables]) {
-            // Each of these only gives one more figure to compare with.
-            if !matches!(kind, Kind::NetfilterBridge | Kind::BareTcEgress) || load == Load::OneFlow {
+            if !ONE_FLOW.contains(&kind) || load == Load::OneFlow {
                 contest.enter(lane(kind, load), &kind.name(&Rules::Reference.name()), FRAMES);
             }
         }
@@ -63,7 +72,9 @@ const RATIOS: [(&str, Kind, Kind, Option<f64>); 7] = [
     ("fastbridge XDP / Linux bridge", Kind::Xdp, Kind::Bridge, None),
 ];
 /// Of one flow only.
-const MORE: [(&str, Kind, Kind); 4] = [
+const MORE: [(&str, Kind, Kind); 6] = [
+    ("fastbridge XDP / bare XDP redirect, one look-up and two counts", Kind::Xdp, Kind::BareXdpCounting),
+    ("bare XDP redirect, with / without one look-up and two counts: the ceiling", Kind::BareXdpCounting, Kind::BareXdp),
     ("fastbridge TC / bare TC redirect, an empty program at egress", Kind::Tc, Kind::BareTcEgress),
     ("bare TC redirect, with / without an empty program at egress: the ceiling", Kind::BareTcEgress, Kind::BareTc),
     ("bare TC redirect / Linux bridge: the ceiling", Kind::BareTc, Kind::Bridge),
@@ -76,7 +87,7 @@ fn judge(contest: &Contest, rows: &mut Vec<Row>) {
     };
     for load in LOADS {
         for (what, over, under, least) in RATIOS {
-            let least = least.filter(|_| !matches!(load, Load::Stations(_))).map(Bound::AtLeast);
+            let least = least.filter(|_| !load.is_of_stations()).map(Bound::AtLeast);
             rows.push(least.into_iter().fold(compare(what, over, under, load), Row::required));
         }
     }

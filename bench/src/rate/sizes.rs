@@ -25,8 +25,8 @@ const PORTS: [usize; 3] = [2, 16, 200];
 const ROOM: usize = 131_072;
 /// A fall of at most 8 %.
 const KEPT: Bound = Bound::AtLeast(0.92);
-/// As many as a large host may have. The programs remember most of them, so that a prefix is looked up once in some hundredths of a second.
-const MANY: Load = Load::Stations(4096);
+/// As many as a large host may have: remembered, so that a prefix is looked up once in some hundredths of a second; and not.
+const MANY: [Load; 2] = [Load::Stations(4096), Load::Anew(4096)];
 
 /// The hooks that are measured.
 fn hooks(quick: bool) -> &'static [Kind] {
@@ -78,7 +78,8 @@ fn stations(counts: &[usize], quick: bool, progress: &Progress, rows: &mut Vec<R
 /// Traffic between addresses in the midst of that many prefixes.
 fn prefixes(counts: &[usize], quick: bool, progress: &Progress, rows: &mut Vec<Row>) -> Result<()> {
     progress.part("many prefixes: building the labs", 0);
-    let loads = [Load::OneFlow, MANY];
+    let [remembered, anew] = MANY;
+    let loads = [Load::OneFlow, remembered, anew];
     let plan = |&count: &usize| (count, Plan::new(hooks(quick), &loads).rules(Rules::Prefixes(count)));
     let mut contest = Contest::build(&counts.iter().map(plan).collect::<Vec<_>>())?;
     for &site in counts {
