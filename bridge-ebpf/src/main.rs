@@ -12,6 +12,7 @@ mod maps;
 mod packet;
 mod tables;
 mod verifier;
+mod zones;
 
 #[cfg(target_arch = "bpf")]
 #[panic_handler]

@@ -8,10 +8,10 @@ use aya_ebpf::{
 };
 use bridge_common::abi::{
     Cell, Flow, FlowKey, GuardKey, L4Data, Port, PortCounters, RuleWord, Station, StationKey, Usage, VlanSet,
-    ZoneEntry, Zoneless, control,
+    ZoneEntry, Zoned, Zoneless, control,
     maps::{
         DEFAULT_LIMITS, FLOWED_CELLS, GUARD_ENTRIES, HOST_ADDRESSES, L4_ENTRIES, MEMOS, NEAR_IFINDEX, OWN_DEVICES,
-        ZONELESS_ENTRIES,
+        ZONED_CELLS, ZONELESS_ENTRIES,
     },
 };
 use bridge_common::decide::{Memo, Scratch, Words};
@@ -97,6 +97,8 @@ pub static TARGETS: DevMap<SLOT_COUNT> = DevMap::new();
 pub static ZONELESS: LruHashMap<Zoneless, u32, { ZONELESS_ENTRIES as usize }> = LruHashMap::new();
 #[btf_map]
 pub static MEMO: Array<Memo, { MEMOS as usize }> = Array::new();
+#[btf_map]
+pub static ZONED: Array<Zoned, { ZONED_CELLS as usize }> = Array::new();
 #[btf_map]
 pub static LAST_VERDICT: PerCpuArray<u64, 1> = PerCpuArray::new();
 

@@ -13,9 +13,12 @@ use bridge_common::{
     decide::{Memo, Tables, TablesMut},
 };
 
-use crate::maps::{
-    BESIDE, CONTROL, EPOCH, FDB, FLOW_CHANGES, FLOWED, FLOWS, FREED, GUARD, L4, MEMO, MOVES, NEAR_SLOTS, PAIRS, PORTS,
-    SLOTS, USED, VLANS, ZONELESS, ZONES4, ZONES6, window_bits,
+use crate::{
+    maps::{
+        BESIDE, CONTROL, EPOCH, FDB, FLOW_CHANGES, FLOWED, FLOWS, FREED, GUARD, L4, MEMO, MOVES, NEAR_SLOTS, PAIRS,
+        PORTS, SLOTS, USED, VLANS, ZONELESS, window_bits,
+    },
+    zones,
 };
 
 /// All maps together.
@@ -83,16 +86,9 @@ impl Tables for Maps {
         unsafe { GUARD.get(key) }.is_some()
     }
 
-    // Out of line: its keys would take 32 bytes of every caller's stack.
-    #[inline(never)]
+    #[inline(always)]
     fn zone(&self, generation: u32, family: u8, addr: &[u8; 16]) -> ZoneEntry {
-        let index = generation & 1;
-        let entry = if family == 4 {
-            ZONES4.get(index).and_then(|trie| trie.get(&Key::new(32, [addr[0], addr[1], addr[2], addr[3]])))
-        } else {
-            ZONES6.get(index).and_then(|trie| trie.get(&Key::new(128, *addr)))
-        };
-        entry.copied().unwrap_or(0)
+        zones::zone(generation, family, addr)
     }
 
     #[inline(always)]
@@ -125,7 +121,7 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn memo(&self, index: u32) -> Option<&Memo> {
-        MEMO.get(of_this_cpu(index))
+        MEMO.get(of_this_cpu(index, MEMOS))
     }
 
     #[inline(always)]
@@ -235,19 +231,19 @@ impl TablesMut for Maps {
 
     #[inline(always)]
     fn edit_memo(&self, index: u32, edit: impl FnOnce(&mut Memo)) {
-        if let Some(memo) = MEMO.get_ptr_mut(of_this_cpu(index)) {
+        if let Some(memo) = MEMO.get_ptr_mut(of_this_cpu(index, MEMOS)) {
             // SAFETY: this CPU's own; programs of one kind do not nest on it, and the kinds keep to memos of their own.
             edit(unsafe { &mut *memo });
         }
     }
 }
 
-/// Where this CPU's memo lies. Out of the map for a CPU that came after it was made: it remembers nothing.
+/// Where this CPU's element lies, of `each` for every CPU. Out of the map for a CPU that came after it was made: it remembers nothing.
 #[inline(always)]
-fn of_this_cpu(index: u32) -> u32 {
+pub fn of_this_cpu(index: u32, each: u32) -> u32 {
     // SAFETY: no arguments, no preconditions.
     let cpu = unsafe { bpf_get_smp_processor_id() } as u32;
-    cpu * MEMOS + index
+    cpu * each + index
 }
 
 /// What an interface is to the bridge, 0: nothing.

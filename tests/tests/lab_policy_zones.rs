@@ -182,3 +182,22 @@ fn a_flow_dies_with_its_rule() {
         assert_eq!(session.manager().errors_in_log(), Vec::<String>::new());
     }
 }
+
+/// What was found out about an address does not outlive the zones that it was found out from.
+#[test]
+fn an_address_leaves_its_zone_and_comes_back() {
+    for (slow_path, hook) in ways() {
+        let what = format!("{slow_path:?}, {hook}");
+        let whole = topology(hook, "deny", STATEFUL);
+        let half = whole.replace("192.168.0.0/24", "192.168.0.128/25").replace("fd00:192::/32", "fd00:192:8000::/33");
+        let session = Session::start(lab(slow_path), &whole).unwrap();
+        let reaches = || [4, 6].map(|family| pings(&session, "lan", "inner", family));
+        assert_eq!(reaches(), [true; 2], "{what}");
+        for (text, zone, reached) in [(&half, "192.168.0.128/25", false), (&whole, "192.168.0.0/24", true)] {
+            session.rewrite(text).unwrap();
+            let in_force = || session.control().show("policy").is_ok_and(|policy| policy.to_string().contains(zone));
+            wait_until("the new policy is in force", Duration::from_secs(20), in_force).unwrap();
+            assert_eq!(reaches(), [reached; 2], "{what}, {zone}");
+        }
+    }
+}

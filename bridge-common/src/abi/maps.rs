@@ -51,11 +51,13 @@ pub const ZONELESS: &str = "ZONELESS";
 /// What the programs remember of decisions, see `bridge_common::decide::Memo`. `Array` of [`MEMOS`] for each CPU, one CPU after the other: a
 /// per-CPU array would find each by a pointer of its own, and would not align them. User space neither reads nor writes it.
 pub const MEMO: &str = "MEMO";
+/// Zones of IPv4 addresses as the tries gave them, see [`super::Zoned`]: [`ZONED_CELLS`] for each CPU, one CPU after the other. `Array`.
+pub const ZONED: &str = "ZONED";
 /// The last verdict taken on this CPU, when `RECORD_VERDICT` is set at load. `PerCpuArray<u64>` of one.
 pub const LAST_VERDICT: &str = "LAST_VERDICT";
 
 /// Every map, in the order of their declaration.
-pub const ALL: [&str; 25] = [
+pub const ALL: [&str; 26] = [
     CONTROL,
     EPOCH,
     MOVES,
@@ -80,6 +82,7 @@ pub const ALL: [&str; 25] = [
     TARGETS,
     ZONELESS,
     MEMO,
+    ZONED,
     LAST_VERDICT,
 ];
 
@@ -135,6 +138,8 @@ pub const DEFAULT_LIMITS: Limits = Limits {
 pub const FLOWED_CELLS: u32 = 131_072;
 /// What one CPU remembers in [`MEMO`], a power of two: half of it for each hook.
 pub const MEMOS: u32 = 32_768;
+/// Zones that one CPU keeps in [`ZONED`], a power of two.
+pub const ZONED_CELLS: u32 = 8192;
 /// The bridge's own devices that are known: itself and a device for each VLAN. They come on top of `limits.ports` in [`SLOTS`].
 pub const OWN_DEVICES: u32 = 4096;
 /// Length of [`NEAR_SLOTS`].

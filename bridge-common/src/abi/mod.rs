@@ -22,7 +22,7 @@ pub use reason::*;
 pub use station::*;
 
 /// Sizes of every shared layout. It goes into the ABI id, so that a manager never takes over maps of another shape.
-pub const LAYOUT: [usize; 16] = [
+pub const LAYOUT: [usize; 17] = [
     LAYOUT_VERSION,
     size_of::<Port>(),
     size_of::<VlanSet>(),
@@ -38,6 +38,7 @@ pub const LAYOUT: [usize; 16] = [
     size_of::<Usage>(),
     size_of::<Zoneless>(),
     size_of::<crate::decide::Memo>(),
+    size_of::<Zoned>(),
     control::SLOTS as usize,
 ];
 

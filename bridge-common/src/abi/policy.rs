@@ -4,10 +4,45 @@
 //! protocol or port names a *class*, and (class, protocol, port) gives the rule by longest prefix. Pairs with the same
 //! rules share a class, so that the tables stay small whatever the number of zones.
 
+use super::maps::ZONED_CELLS;
+
 /// Zone of an address: the number in the low 16 bits (0 = in no zone), [`ZONE_HOST`] above.
 pub type ZoneEntry = u32;
 /// The address is one of the host's own.
 pub const ZONE_HOST: ZoneEntry = 1 << 16;
+
+/// The zone of an IPv4 address as a trie gave it, for as long as generation and epoch last: addresses come again, and a trie of many prefixes lies in
+/// many cache lines. All zeros: of no address, as nothing is kept under epoch 0.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Zoned {
+    /// Address as it lies in memory, generation above.
+    pub of: u64,
+    /// [`ZoneEntry`], the low half of [`super::Control::Epoch`] above.
+    pub zone: u64,
+}
+const _: () = assert!(size_of::<Zoned>() == 16);
+
+impl Zoned {
+    /// What is kept of a look-up.
+    #[inline(always)]
+    pub const fn new(addr: u32, generation: u32, epoch: u32, entry: ZoneEntry) -> Self {
+        Self { of: addr as u64 | (generation as u64) << 32, zone: entry as u64 | (epoch as u64) << 32 }
+    }
+
+    /// Where it lies in a CPU's cells.
+    #[inline(always)]
+    pub const fn index(addr: u32) -> u32 {
+        addr.wrapping_mul(0x9e37_79b1) >> (u32::BITS - ZONED_CELLS.trailing_zeros())
+    }
+
+    /// The zone, if it is that of this address under these two.
+    #[inline(always)]
+    pub const fn get(self, addr: u32, generation: u32, epoch: u32) -> Option<ZoneEntry> {
+        let same = self.of == addr as u64 | (generation as u64) << 32 && self.zone >> 32 == epoch as u64;
+        if same && epoch != 0 { Some(self.zone as ZoneEntry) } else { None }
+    }
+}
 
 /// A decided rule in one word: slot in bits 0..16 (0 = the default), then the `RULE_*` bits.
 pub type RuleWord = u32;
@@ -90,5 +125,30 @@ impl Zoneless {
             4 => core::net::IpAddr::from([self.addr[0], self.addr[1], self.addr[2], self.addr[3]]),
             _ => core::net::IpAddr::from(self.addr),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zone_is_that_of_its_address_generation_and_epoch_alone() {
+        let kept = Zoned::new(0x1504_110a, 7, 9, ZONE_HOST | 3);
+        assert_eq!(kept.get(0x1504_110a, 7, 9), Some(ZONE_HOST | 3));
+        assert_eq!([kept.get(0x1604_110a, 7, 9), kept.get(0x1504_110a, 8, 9), kept.get(0x1504_110a, 7, 8)], [None; 3]);
+        assert_eq!(Zoned::new(1, 7, 0, 3).get(1, 7, 0), None, "nobody would tell of a change");
+        assert_eq!(Zoned::default().get(0, 0, 0), None);
+    }
+
+    #[test]
+    fn addresses_that_count_up_lie_apart() {
+        let cells = (0..=u16::MAX).map(|host| {
+            let [a, b] = host.to_be_bytes();
+            Zoned::index(u32::from_ne_bytes([10, 17, a, b]))
+        });
+        let mut used = std::vec![0_u32; ZONED_CELLS as usize];
+        cells.for_each(|cell| used[cell as usize] += 1);
+        assert!(used.iter().all(|&count| (1..=20).contains(&count)), "{:?}", used.iter().max());
     }
 }

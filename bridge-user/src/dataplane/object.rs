@@ -96,10 +96,11 @@ fn refused(name: &'static str, error: ProgramError) -> LoadError {
     LoadError::Program { name, error: Box::new(error) }
 }
 
-fn capacities(limits: &Limits) -> [(&'static str, u32); 12] {
+fn capacities(limits: &Limits) -> [(&'static str, u32); 13] {
     let slots = limits.ports + 1;
     [
         (maps::MEMO, maps::MEMOS.saturating_mul(cpus())),
+        (maps::ZONED, maps::ZONED_CELLS.saturating_mul(cpus())),
         (maps::SLOTS, limits.ports + OWN_DEVICES),
         (maps::PORTS, slots),
         (maps::VLANS, slots),
