@@ -1,10 +1,11 @@
 //! [`Setup`] as the decision's tables, and whole judgements on them with their accounting.
 
 use std::cell::{RefCell, RefMut, UnsafeCell};
+use std::collections::HashMap;
 
 use bridge_common::abi::{
     Control, Counted, Flow, FlowKey, FlowedCell, GuardKey, L4_BITS, L4Data, Pair, Port, Punt, RuleWord, Station,
-    StationKey, Usage, ZoneEntry, Zoneless, maps::MEMOS,
+    StationKey, Usage, ZoneEntry, Zoneless,
 };
 use bridge_common::decide::{
     Decision, EgressDecision, Hook, Memo, Recalled, Scratch, Tables, TablesMut, Verdict, counted, egress, epoch,
@@ -33,9 +34,9 @@ pub struct HostTables {
     memos: Memos,
 }
 
-/// Room for remembered decisions, made when the first comes. Tables without an epoch have none.
+/// Remembered decisions, by their place; an empty one for all other places.
 #[derive(Default)]
-struct Memos(UnsafeCell<Vec<Memo>>);
+struct Memos(UnsafeCell<HashMap<u32, Memo>>, Memo);
 
 impl std::fmt::Debug for Memos {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -219,7 +220,7 @@ impl Tables for HostTables {
 
     fn memo(&self, index: u32) -> Option<&Memo> {
         // SAFETY: one thread (the type is not Sync), and nobody keeps a memo while one is edited.
-        unsafe { &*self.memos.0.get() }.get(index as usize)
+        unsafe { &*self.memos.0.get() }.get(&index).or(Some(&self.memos.1))
     }
 }
 
@@ -291,10 +292,6 @@ impl TablesMut for HostTables {
 
     fn edit_memo(&self, index: u32, edit: impl FnOnce(&mut Memo)) {
         // SAFETY: as in `memo`.
-        let memos = unsafe { &mut *self.memos.0.get() };
-        memos.resize(MEMOS as usize, Memo::default());
-        if let Some(memo) = memos.get_mut(index as usize) {
-            edit(memo);
-        }
+        edit(unsafe { &mut *self.memos.0.get() }.entry(index).or_default());
     }
 }
