@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail};
 use super::{guest::Guest, quoted};
 use crate::{
     lint::HOST_CRATES,
-    process::{self, cargo, root},
+    process::{cargo, root},
     tally::Tally,
 };
 
@@ -64,8 +64,6 @@ impl Suite {
     /// # Errors
     /// One does not compile, or is not there.
     pub(super) fn build(tests: &[String], arguments: &[&str]) -> Result<Self> {
-        // With all crates named, so that dependencies have the features that they have for the tests here: one crate alone would be compiled anew.
-        process::run(cargo(&["build", "--quiet", "--bin", "fastbridge"]).args(HOST_CRATES))?;
         let arguments = arguments.iter().map(|&word| word.into()).collect();
         // What the tests' own variables are here, they are there.
         let variables = env::vars().filter(|(name, _)| name.starts_with("FASTBRIDGE_")).collect();
@@ -137,10 +135,15 @@ pub(super) fn files(prefixes: &[&str]) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Name of a test file to its executable, built here.
+/// A test of the manager's own package: for such tests cargo builds the manager too.
+const OF_THE_MANAGER: &str = "netlink_stations";
+
+/// Name of a test file to its executable, built here, and the manager.
 fn executables(tests: &[String]) -> Result<BTreeMap<String, PathBuf>> {
     let mut command = cargo(&["test", "--quiet", "--no-run", "--message-format=json"]);
-    command.args(HOST_CRATES);
+    // With all crates named, so that dependencies have the features that they have for the tests here, and as tests: `cargo build` of the manager would
+    // compile some anew.
+    command.args(HOST_CRATES).args(["--test", OF_THE_MANAGER]);
     tests.iter().for_each(|test| _ = command.args(["--test", test]));
     let output = command.stderr(Stdio::inherit()).output().context("`cargo test --no-run` could not be started")?;
     if !output.status.success() {
@@ -153,6 +156,7 @@ fn executables(tests: &[String]) -> Result<BTreeMap<String, PathBuf>> {
             found.insert(name.to_owned(), root().join(path));
         }
     }
+    found.retain(|name, _| tests.contains(name));
     match tests.iter().find(|test| !found.contains_key(*test)) {
         Some(missing) => bail!("cargo built no executable of tests/tests/{missing}.rs"),
         None => Ok(found),
