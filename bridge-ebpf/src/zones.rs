@@ -28,19 +28,14 @@ fn zone4(generation: u32, addr: [u8; 4]) -> ZoneEntry {
     // Before the look-up: what changes after it raises it.
     let epoch = Maps.control(Control::Epoch) as u32;
     let kept = ZONED.get_ptr_mut(of_this_cpu(Zoned::index(word), ZONED_CELLS));
-    // SAFETY: this CPU's own; whoever interrupts us here finds it whole, or of no address.
+    // SAFETY: this CPU's own; what somebody has written half over another is no address's.
     if let Some(entry) = kept.and_then(|kept| unsafe { *kept }.get(word, generation, epoch)) {
         return entry;
     }
     let entry = ZONES4.get(generation & 1).and_then(|trie| trie.get(&Key::new(32, addr))).copied().unwrap_or(0);
     if let Some(kept) = kept {
-        let Zoned { of, zone } = Zoned::new(word, generation, epoch, entry);
-        // SAFETY: as above. Volatile, or the compiler leaves the first store out.
-        unsafe {
-            (&raw mut (*kept).of).write_volatile(0);
-            (&raw mut (*kept).zone).write_volatile(zone);
-            (&raw mut (*kept).of).write_volatile(of);
-        }
+        // SAFETY: as above.
+        unsafe { *kept = Zoned::new(word, generation, epoch, entry) };
     }
     entry
 }

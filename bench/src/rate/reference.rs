@@ -1,6 +1,6 @@
-//! The reference policy: fastbridge's two hooks, the bare redirects that are their ceilings (of TC also with an empty program where frames leave,
-//! since fastbridge must judge there what the host sends; of XDP also with one look-up and two counts), and the Linux bridge with and without the same policy in nftables, which has a lab of
-//! its own: fastbridge yields to such rules.
+//! The reference policy: fastbridge's two hooks, the bare redirects that are their ceilings (of TC also with an empty program where frames
+//! leave, since fastbridge must judge there what the host sends; of XDP also with one look-up and two counts), and the Linux bridge with and
+//! without the same policy in nftables, which has a lab of its own: fastbridge yields to such rules.
 
 use anyhow::Result;
 

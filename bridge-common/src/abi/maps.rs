@@ -134,7 +134,7 @@ pub const DEFAULT_LIMITS: Limits = Limits {
     rules: 1024,
 };
 
-/// Length of [`FLOWED`], a power of two: twice the address pairs that have one flow each when [`FLOWS`] is half full.
+/// Length of [`FLOWED`], a power of two: half for TCP, as many as there are flows by default when half of [`FLOWS`] is used, each between a pair of its own.
 pub const FLOWED_CELLS: u32 = 131_072;
 /// What one CPU remembers in [`MEMO`], a power of two: half of it for each hook.
 pub const MEMOS: u32 = 32_768;

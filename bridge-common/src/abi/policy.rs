@@ -16,7 +16,7 @@ pub const ZONE_HOST: ZoneEntry = 1 << 16;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Zoned {
-    /// Address as it lies in memory, generation above.
+    /// The address as it lies in memory, the generation above; and [`Self::zone`] scattered over it, so that words of two zones never fit together.
     pub of: u64,
     /// [`ZoneEntry`], the low half of [`super::Control::Epoch`] above.
     pub zone: u64,
@@ -27,7 +27,8 @@ impl Zoned {
     /// What is kept of a look-up.
     #[inline(always)]
     pub const fn new(addr: u32, generation: u32, epoch: u32, entry: ZoneEntry) -> Self {
-        Self { of: addr as u64 | (generation as u64) << 32, zone: entry as u64 | (epoch as u64) << 32 }
+        let zone = entry as u64 | (epoch as u64) << 32;
+        Self { of: (addr as u64 | (generation as u64) << 32) ^ scattered(zone), zone }
     }
 
     /// Where it lies in a CPU's cells.
@@ -39,9 +40,16 @@ impl Zoned {
     /// The zone, if it is that of this address under these two.
     #[inline(always)]
     pub const fn get(self, addr: u32, generation: u32, epoch: u32) -> Option<ZoneEntry> {
-        let same = self.of == addr as u64 | (generation as u64) << 32 && self.zone >> 32 == epoch as u64;
+        let of = self.of ^ scattered(self.zone);
+        let same = of == addr as u64 | (generation as u64) << 32 && self.zone >> 32 == epoch as u64;
         if same && epoch != 0 { Some(self.zone as ZoneEntry) } else { None }
     }
+}
+
+/// Words that differ little give words that differ much.
+#[inline(always)]
+const fn scattered(word: u64) -> u64 {
+    word.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// A decided rule in one word: slot in bits 0..16 (0 = the default), then the `RULE_*` bits.
@@ -139,6 +147,11 @@ mod tests {
         assert_eq!([kept.get(0x1604_110a, 7, 9), kept.get(0x1504_110a, 8, 9), kept.get(0x1504_110a, 7, 8)], [None; 3]);
         assert_eq!(Zoned::new(1, 7, 0, 3).get(1, 7, 0), None, "nobody would tell of a change");
         assert_eq!(Zoned::default().get(0, 0, 0), None);
+        // Written half over another.
+        let other = Zoned::new(0x1604_110a, 7, 9, 5);
+        for torn in [Zoned { zone: other.zone, ..kept }, Zoned { of: other.of, ..kept }] {
+            assert_eq!([torn.get(0x1504_110a, 7, 9), torn.get(0x1604_110a, 7, 9)], [None; 2]);
+        }
     }
 
     #[test]

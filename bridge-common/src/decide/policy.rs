@@ -165,6 +165,8 @@ fn judge_pair<T: Tables, F: Frame>(
     if word & RULE_ALLOW == 0 {
         return Err(Denial { reason: Drop::Policy, rule });
     }
+    // A flow that is opened the other way must see what passes here: not even without any may it be taken for all ports.
+    scratch.hold.ports_read |= asks_flows;
     if word & RULE_STATEFUL != 0 {
         scratch.hold.ports_read = true;
         let opening = flow::Opening { generation: live.generation, rule: rule as u16, slot };

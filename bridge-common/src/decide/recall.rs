@@ -33,7 +33,7 @@ const NONE: u16 = u16::MAX;
 /// Ethernet header.
 const HEADER: u32 = 14;
 
-/// What a decision to forward rests on.
+/// What a decision that may be remembered rests on.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Hold {
@@ -43,7 +43,8 @@ pub(crate) struct Hold {
     pub(crate) flow_changes: u64,
     /// When time alone changes it.
     pub(crate) until: u64,
-    /// One more than what the cell of the flows that this frame would answer held; 0: that was not asked.
+    /// One more than what the cell of the flows that this frame would answer held; 0: that was not asked. Of drops: what passes has its ports in the
+    /// key where flows may be asked for, as a flow has to see its answers.
     pub(crate) flowed: u32,
     /// MTU of the egress port.
     pub(crate) mtu: u32,
@@ -65,7 +66,7 @@ pub struct Memo {
     epoch: u64,
     /// Both as they lie in memory; 0: whatever they are.
     ports: u32,
-    /// Of the egress port. Of a drop: `Hold::flowed`.
+    /// Of the egress port. Of a drop that stands for all ports: [`Hold::flowed`].
     ifindex: u32,
     rule: u16,
     slot: u16,
@@ -90,7 +91,7 @@ pub struct Recalled {
     pub cell: u16,
     /// Slot of the egress port, if it is to be forwarded.
     pub to: u16,
-    /// Interface index of the egress port.
+    /// Interface index of the egress port, if it is to be forwarded.
     pub ifindex: u32,
     /// What becomes of its tag there.
     pub retag: Retag,
@@ -121,7 +122,7 @@ pub fn epoch<T: Tables>(tables: &T) -> u64 {
 pub fn recall<T: Tables, F: Frame>(tables: &T, frame: &F, ifindex: u32, hook: Hook, epoch: u64) -> Option<Recalled> {
     let head = Head::of(frame)?;
     let mut memo = tables.memo(index(&head, 0, hook))?;
-    if !holds(memo, &head, ifindex, 0, epoch) {
+    if !holds(memo, &head, ifindex, 0, epoch) || !no_flow_since(tables, memo, &head) {
         let ports = head.both_ports();
         memo = tables.memo(index(&head, ports, hook))?;
         let epoch = epoch.wrapping_add(tables.control(Control::FlowChanges));
@@ -141,9 +142,7 @@ pub fn recall<T: Tables, F: Frame>(tables: &T, frame: &F, ifindex: u32, hook: Ho
     let rule = if rule == NONE { NO_RULE } else { u32::from(rule) };
     let known = Recalled { slot, cell, to, ifindex, retag, len, rule };
     if !known.forwards() {
-        // What the frame would answer has no flow still.
-        let same = ifindex == 0 || tables.flowed(head.flows_answered().index).wrapping_add(1) == ifindex;
-        return if same { Some(known) } else { None };
+        return Some(known);
     }
     let small = u64::from(len) <= u64::from(memo.mtu) + u64::from(HEADER) || hook == Hook::Tc && frame.is_gso();
     // TC knows of a checksum that is still to be finished.
@@ -156,6 +155,14 @@ pub fn recall<T: Tables, F: Frame>(tables: &T, frame: &F, ifindex: u32, hook: Ho
 #[inline(always)]
 fn holds(memo: &Memo, head: &Head<'_>, ifindex: u32, ports: u32, epoch: u64) -> bool {
     head.is(&memo.alike, ifindex) && memo.ports == ports && memo.epoch == epoch
+}
+
+/// Whether a drop that stands for all ports may: what the frame would answer has no flow still.
+#[inline(always)]
+fn no_flow_since<T: Tables>(tables: &T, memo: &Memo, head: &Head<'_>) -> bool {
+    memo.cell == FORWARD
+        || memo.ifindex == 0
+        || tables.flowed(head.flows_answered().index).wrapping_add(1) == memo.ifindex
 }
 
 /// Keeps a settled decision that will hold for a while. `scratch` is the one that [`ingress`](super::ingress) left.
@@ -175,7 +182,9 @@ pub fn remember<T: TablesMut, F: Frame>(
     }
     let (to, ifindex, retag, cell) = match decision.verdict {
         Verdict::Forward { slot, ifindex, retag } if lasting && slot != NO_PORT => (slot, ifindex, retag, FORWARD),
-        Verdict::Drop(reason) if is_kept(reason) => (NO_PORT, flowed, Retag::KEEP, Counted::Drop(reason).cell() as u16),
+        Verdict::Drop(reason) if is_kept(reason) => {
+            (NO_PORT, if ports_read { 0 } else { flowed }, Retag::KEEP, Counted::Drop(reason).cell() as u16)
+        }
         _ => return,
     };
     let Some(head) = Head::of(frame) else { return };

@@ -7,7 +7,9 @@
 //! 3. control words, policy, the host's own MACs, the bridge's own devices;
 //! 4. install, for each port: its VLANs, entry (not yet forwarding), mapping, stations, addresses, XDP target, programs, the full
 //!    entry; then what is no longer allowed goes (addresses are added before others are removed, so that a guarded
-//!    port is never without).
+//!    port is never without);
+//! 5. what was learned of stations that are bound now, at other ports than theirs, is forgotten. At the end and once for all of them, as it takes a look
+//!    at the whole FDB; their own frames from elsewhere are refused from the binding on, so that nothing of it is renewed.
 //!
 //! Removal needs no policy, hence its place before it: a policy that cannot be published must not leave frames being
 //! forwarded to an interface that is gone. Must not: read a clock, the environment or the kernel.

@@ -150,10 +150,30 @@ fn a_denied_answer_is_remembered_without_ports_until_there_is_a_flow() {
         assert!(recalls(&fake, &origin) && !recalls(&fake, &other), "{proto} {hook:?}");
         fake.raise_flow_changes();
         assert!(!recalls(&fake, &origin));
+        // What passes is seen by the flow that it may answer: with its ports only, and not if it may change one.
+        let fake = Fake { answers: true, ..Fake::new() }.learning(&origin, hook);
+        assert!(recalls(&fake, &origin) && !recalls(&fake, &other), "{proto} {hook:?}");
+        open(&fake, key([10, 17, 4, 22], [10, 17, 4, 21]));
+        assert!(!recalls(&fake, &origin), "{proto} {hook:?}");
         // No answer is denied here: nobody asks.
         let fake = Fake { denies: true, ..Fake::new() }.learning(&origin, hook);
         open(&fake, key([10, 17, 4, 22], [10, 17, 4, 21]));
         assert!(recalls(&fake, &other));
+    }
+}
+
+/// A note, before the flow itself, of when it was seen: who finds none looks for no flow.
+#[test]
+fn a_flow_that_is_opened_or_renewed_is_noted() {
+    for (op, noted) in [(FlowOp::Keep, 0), (FlowOp::Open, 8), (FlowOp::Renew, 8), (FlowOp::Close, 0)] {
+        let mut key = FlowKey { proto: 17, family: 4, ..FlowKey::default() };
+        (key.src[..4].copy_from_slice(&[10, 17, 4, 22]), key.dst[..4].copy_from_slice(&[10, 17, 4, 21]));
+        let mut scratch = Scratch::default();
+        let flow = Flow { seen_ns: 7_900_000_000, ..Flow::default() };
+        scratch.flow = crate::decide::FlowChange { op, key, flow };
+        let fake = Fake::new();
+        commit(&fake, &scratch).unwrap();
+        assert_eq!(fake.flowed.get(), noted, "{op:?}");
     }
 }
 
