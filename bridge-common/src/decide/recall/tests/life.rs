@@ -167,7 +167,8 @@ fn a_denied_answer_is_remembered_without_ports_until_there_is_a_flow() {
 fn a_flow_that_is_opened_or_renewed_is_noted() {
     for (op, noted) in [(FlowOp::Keep, 0), (FlowOp::Open, 8), (FlowOp::Renew, 8), (FlowOp::Close, 0)] {
         let mut key = FlowKey { proto: 17, family: 4, ..FlowKey::default() };
-        (key.src[..4].copy_from_slice(&[10, 17, 4, 22]), key.dst[..4].copy_from_slice(&[10, 17, 4, 21]));
+        key.src[..4].copy_from_slice(&[10, 17, 4, 22]);
+        key.dst[..4].copy_from_slice(&[10, 17, 4, 21]);
         let mut scratch = Scratch::default();
         let flow = Flow { seen_ns: 7_900_000_000, ..Flow::default() };
         scratch.flow = crate::decide::FlowChange { op, key, flow };
