@@ -56,7 +56,8 @@ fn lane(kind: Kind, load: Load) -> Lane {
     Lane { site: usize::from(kind == Kind::Nftables), kind, load }
 }
 
-/// What is compared, and what is required of it: of nothing that goes on between so many stations that not all are remembered. A ceiling stands below what it bounds.
+/// What is compared, and what is required of it: of nothing that goes on between so many stations that not all are remembered. A ceiling
+/// stands below what it bounds.
 const RATIOS: [(&str, Kind, Kind, Option<f64>); 7] = [
     ("fastbridge TC / bare TC redirect", Kind::Tc, Kind::BareTc, Some(0.97)),
     ("fastbridge XDP / bare XDP redirect", Kind::Xdp, Kind::BareXdp, Some(0.92)),

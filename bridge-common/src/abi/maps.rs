@@ -134,7 +134,8 @@ pub const DEFAULT_LIMITS: Limits = Limits {
     rules: 1024,
 };
 
-/// Length of [`FLOWED`], a power of two: half for TCP, as many as there are flows by default when half of [`FLOWS`] is used, each between a pair of its own.
+/// Length of [`FLOWED`], a power of two. Half of it is TCP's: room for each of the flows that fill half of [`FLOWS`] by default, were each between
+/// a pair of its own.
 pub const FLOWED_CELLS: u32 = 131_072;
 /// What one CPU remembers in [`MEMO`], a power of two: half of it for each hook.
 pub const MEMOS: u32 = 32_768;
